@@ -1,0 +1,2 @@
+//! The `conn3ction` binary.
+fn main() {}

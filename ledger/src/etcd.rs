@@ -1,0 +1,1 @@
+//! A log in etcd: the key range is the truth, the watch a doorbell.

@@ -1,0 +1,1 @@
+//! A log in append-only segment files, the embedded default.
