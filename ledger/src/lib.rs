@@ -173,6 +173,14 @@ pub enum AppendError {
     /// Nothing was stored: the medium is full. Reading goes on.
     #[error("the ledger's storage is full")]
     Full(#[source] BoxError),
+    /// Nothing was stored: the medium does not take this much at once. Fewer events, or staged bodies, may fit.
+    #[error("a batch of {size_bytes} octets is over the {limit_bytes} that the ledger takes at once")]
+    TooLarge {
+        /// What the batch would have taken.
+        size_bytes: usize,
+        /// What fits.
+        limit_bytes: usize,
+    },
     /// A durable write failed, so memory and disk may differ: this handle appends no more. Restart to recover.
     #[error("an earlier write to the ledger failed; it takes no more until it is opened again")]
     Poisoned,
