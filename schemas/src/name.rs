@@ -266,6 +266,28 @@ pub(crate) fn unescape(octets: &mut std::iter::Copied<std::slice::Iter<'_, u8>>)
     u8::try_from((first - b'0') as u16 * 100 + (second - b'0') as u16 * 10 + (third - b'0') as u16).ok()
 }
 
+/// Prints the labels of an uncompressed name in wire form, each with its dot; the root is `.`.
+pub(crate) fn print_labels(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+    let mut labels = Labels { rest: wire }.peekable();
+    if labels.peek().is_none() {
+        return out.write_char('.');
+    }
+    for label in labels {
+        for &octet in label {
+            match octet {
+                b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                    out.write_char('\\')?;
+                    out.write_char(octet as char)?;
+                }
+                0x21..=0x7e => out.write_char(octet as char)?,
+                _ => write!(out, "\\{octet:03}")?,
+            }
+        }
+        out.write_char('.')?;
+    }
+    Ok(())
+}
+
 /// The labels of a [`Name`] from the left.
 #[derive(Debug, Clone)]
 pub struct Labels<'a> {
@@ -296,20 +318,7 @@ impl FromStr for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() {
-            return f.write_str(".");
-        }
-        for label in self.labels() {
-            for &octet in label {
-                match octet {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", octet as char)?,
-                    0x21..=0x7e => write!(f, "{}", octet as char)?,
-                    _ => write!(f, "\\{octet:03}")?,
-                }
-            }
-            f.write_str(".")?;
-        }
-        Ok(())
+        print_labels(&self.0, f)
     }
 }
 
