@@ -6,18 +6,21 @@
 //!
 //! What this crate does not know: what events mean beyond their header, DNS, HTTP.
 
+pub mod chain;
 pub mod committer;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 pub mod file;
+mod follow;
 pub mod memory;
+pub mod verify;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use conn3ction_schemas::{
-    Epoch, Revision, Timestamp, Token,
-    event::{FormError, Hash, Salt, SealedHeader},
+    Delta, Epoch, Revision, Timestamp, Token,
+    event::{FormError, Hash, Salt, SealedHeader, chunk},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
 use uuid::Uuid;
@@ -92,6 +95,30 @@ impl Head {
     pub fn next_committed_at(&self, clock: Timestamp) -> Timestamp {
         clock.max(self.committed_at.plus_micros(1)).max(self.closed.plus_micros(1))
     }
+
+    /// The head once `batch` is stored after this one.
+    ///
+    /// # Panics
+    ///
+    /// If the batch does not link: revisions, hashes and times are the writer's duty, and a log that breaks them is
+    /// worse than a writer that stops.
+    #[must_use]
+    pub fn after(&self, batch: &Batch) -> Head {
+        let mut chain = chain::Chain::after(self);
+        for event in &batch.events {
+            if let Err(error) = chain.link(event) {
+                panic!("a batch must follow the head it is appended to: {error}");
+            }
+        }
+        let mut head = Head { closed: self.closed.max(batch.closed), batch: batch.id, ..self.clone() };
+        if let Some(last) = batch.events.last() {
+            head.epoch = last.header.epoch;
+            head.revision = last.header.revision;
+            head.hash = last.header.hash();
+            head.committed_at = last.header.committed_at;
+        }
+        head
+    }
 }
 
 /// Sealed events in their order, stored together or not at all.
@@ -144,6 +171,15 @@ impl Event {
         };
         self.header.octets().len() + body
     }
+
+    /// The deltas of an inline body in their order; `None` if the body must be streamed ([`Ledger::body`], then
+    /// [`chunk::deltas`] on each chunk).
+    pub fn deltas(&self) -> Option<impl Iterator<Item = Result<Delta, FormError>> + '_> {
+        match &self.body {
+            Body::Inline(chunks) => Some(chunks.iter().flat_map(|octets| chunk::deltas(octets))),
+            Body::Parts { .. } => None,
+        }
+    }
 }
 
 /// A cause from a medium or a library, kept for `source()`.
@@ -180,6 +216,12 @@ pub enum AppendError {
         size_bytes: usize,
         /// What fits.
         limit_bytes: usize,
+    },
+    /// Nothing was stored: an event names a large body whose chunks are not staged, or no longer. Stage it again.
+    #[error("the chunks of body {body} are not staged")]
+    MissingBody {
+        /// The body's id.
+        body: Uuid,
     },
     /// A durable write failed, so memory and disk may differ: this handle appends no more. Restart to recover.
     #[error("an earlier write to the ledger failed; it takes no more until it is opened again")]
