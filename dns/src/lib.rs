@@ -1,1 +1,15 @@
-//! Being built.
+//! A versioned, in-memory answer store and an authoritative DNS responder.
+//!
+//! - [`store`]: every record set of every zone at every version. One [`store::Writer`] places the nodes of an event and
+//!   publishes its number with one atomic store; readers take a [`store::View`] and never wait, nor see half an event.
+//! - [`answer()`]: a query to a whole reply, whatever the query holds ([RFC 1034 section 4.3.2]).
+//!
+//! What this crate does not know: events, actors, etcd, clocks. It knows [`store::Version`], a number that only rises.
+//!
+//! [RFC 1034 section 4.3.2]: https://www.rfc-editor.org/rfc/rfc1034#section-4.3.2
+
+pub mod answer;
+pub mod store;
+
+pub use answer::{Transport, answer};
+pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};

@@ -1,0 +1,274 @@
+//! The answer store: every zone at every version, one writer, readers that never wait.
+//!
+//! An owner is a *node*: its whole state from one version on, with its older states behind it. The writer places the
+//! nodes of an event and then stores the event's number; a reader takes that number once and looks past whatever is
+//! younger. So an event shows at once in all its zones, a change costs its own size, and the past is the same lookup
+//! with a smaller number.
+
+mod index;
+pub(crate) mod labels;
+pub(crate) mod node;
+mod order;
+mod segments;
+mod view;
+mod writer;
+mod zone;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use conn3ction_schemas::{Name, Revision};
+use tokio::sync::watch;
+
+pub use view::{OwnerView, SetView, View, ZoneView};
+pub use writer::Writer;
+pub(crate) use zone::Held;
+
+use self::{index::Index, order::Order, segments::Segments, zone::Zone};
+
+/// The caller's number of an event; this crate only compares it. 0 stands before the first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Version(pub u64);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Revision> for Version {
+    fn from(revision: Revision) -> Self {
+        Self(revision.0)
+    }
+}
+
+impl From<Version> for Revision {
+    fn from(version: Version) -> Self {
+        Self(version.0)
+    }
+}
+
+/// All zones at all versions. Shared by every reader of a process; one [`Writer`] changes it.
+#[derive(Debug)]
+pub struct Store {
+    published: AtomicU64,
+    zones: Zones,
+    /// Rings for those who wait for a version; answering reads `published` alone.
+    reached: watch::Sender<Version>,
+}
+
+#[derive(Debug)]
+struct Zones {
+    index: Index,
+    zones: Segments<OnceLock<Box<Zone>>>,
+    order: ArcSwap<Order>,
+    /// Numbers of labels at which an apex ever stood.
+    apexes_at: zone::Depths,
+    hasher: foldhash::quality::RandomState,
+}
+
+impl Store {
+    /// Makes an empty store at version 0, and its one writer.
+    #[expect(clippy::new_ret_no_self, reason = "a store is always shared, and has exactly one writer")]
+    pub fn new() -> (Arc<Store>, Writer) {
+        let zones = Zones {
+            index: Index::new(),
+            zones: Segments::new(),
+            order: ArcSwap::default(),
+            apexes_at: zone::Depths::default(),
+            hasher: foldhash::quality::RandomState::default(),
+        };
+        let store = Arc::new(Store { published: AtomicU64::new(0), zones, reached: watch::Sender::default() });
+        let writer = Writer::new(store.clone());
+        (store, writer)
+    }
+
+    /// The version that answers show now. It only rises.
+    pub fn published(&self) -> Version {
+        Version(self.published.load(Ordering::Acquire))
+    }
+
+    /// All zones as they stand now. One view serves a whole batch of questions.
+    pub fn now(self: &Arc<Self>) -> View {
+        View::new(self.clone(), self.published())
+    }
+
+    /// All zones as they stood right after `version`. Of a version that is not published yet, what is published shows.
+    pub fn at(self: &Arc<Self>, version: Version) -> View {
+        View::new(self.clone(), version.min(self.published()))
+    }
+
+    /// Waits until `version` is published.
+    pub async fn reached(&self, version: Version) {
+        // The sender lives in this store, so the wait cannot be cut off.
+        let _ = self.reached.subscribe().wait_for(|published| *published >= version).await;
+    }
+
+    fn publish(&self, version: Version) {
+        self.published.store(version.0, Ordering::Release);
+        self.reached.send_replace(version);
+    }
+}
+
+impl Zones {
+    fn hash(&self, apex: &[u8]) -> u32 {
+        zone::hash(&self.hasher, apex)
+    }
+
+    fn get(&self, number: u32) -> Option<&Zone> {
+        self.zones.get(number)?.get().map(|zone| &**zone)
+    }
+
+    /// The zone whose apex has the wire form `apex`, alive or not.
+    fn find(&self, apex: &[u8]) -> Option<(u32, &Zone)> {
+        let mut found = None;
+        let number = self.index.find(self.hash(apex), |number| {
+            found = self.get(number).filter(|zone| zone.apex.as_wire() == apex);
+            found.is_some()
+        })?;
+        Some((number, found?))
+    }
+
+    /// Makes place for a zone. For the writer only; `number` rises by one each time.
+    fn add(&self, number: u32, apex: Name) {
+        let hash = self.hash(apex.as_wire());
+        let depth = apex.label_count();
+        // The place is empty: the writer never gives a number twice.
+        let _ = self.zones.place(number).set(Box::new(Zone::new(apex)));
+        self.apexes_at.add(depth);
+        self.index.add(hash, number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conn3ction_schemas::{Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    fn a(last: u8) -> RecordSet {
+        let ttl = Ttl::from_secs(300).expect("a TTL");
+        RecordSet::new(ttl, vec![Rdata::from_stored(&[192, 0, 2, last])]).expect("a set")
+    }
+
+    const A: SetKey = SetKey::of(RecordType::A);
+
+    #[test]
+    fn every_version_stays_readable_and_nothing_shows_before_it_is_published() {
+        let (store, mut writer) = Store::new();
+        let (zone, owner) = (name("example."), name("www.example."));
+        for version in 1..=500u64 {
+            writer.begin(Version(version), Timestamp(version as i64));
+            writer.create_zone(&zone);
+            writer.serial(&zone, Serial(version as u32));
+            // Every third event takes the set away.
+            writer.set(&zone, &owner, A, (version % 3 != 0).then(|| a((version % 250) as u8)).as_ref());
+            assert_eq!(store.published(), Version(version - 1));
+            writer.publish();
+        }
+        for version in 1..=500u64 {
+            let view = store.at(Version(version));
+            let zone = view.zone(&zone).expect("the zone");
+            assert_eq!(zone.serial(), Serial(version as u32));
+            let found = zone.owner(&owner).and_then(|owner| owner.set(A).map(|set| set.to_record_set()));
+            assert_eq!(found, (version % 3 != 0).then(|| a((version % 250) as u8)), "at {version}");
+        }
+        assert!(store.at(Version(0)).zone(&zone).is_none());
+    }
+
+    #[test]
+    fn a_zone_made_again_starts_empty_and_remembers_its_serial() {
+        let (store, mut writer) = Store::new();
+        let (zone, owner) = (name("example."), name("a.b.example."));
+        writer.begin(Version(1), Timestamp(10));
+        writer.create_zone(&zone);
+        writer.serial(&zone, Serial(7));
+        writer.set(&zone, &owner, A, Some(&a(1)));
+        writer.publish();
+        writer.begin(Version(2), Timestamp(20));
+        writer.delete_zone(&zone);
+        writer.set(&zone, &owner, A, None);
+        writer.publish();
+        assert!(store.now().zone(&zone).is_none());
+        assert_eq!(store.now().last_serial(&zone), Some(Serial(7)));
+        writer.begin(Version(3), Timestamp(30));
+        writer.create_zone(&zone);
+        writer.set(&zone, &name("c.example."), A, Some(&a(2)));
+        writer.publish();
+        let view = store.now();
+        let now = view.zone(&zone).expect("the zone");
+        assert_eq!((now.since(), now.created_at(), now.record_count()), (Version(3), Timestamp(30), 1));
+        let names: Vec<Name> = now.owners().map(|owner| owner.name()).collect();
+        assert_eq!(names, [name("c.example.")]);
+        assert_eq!(store.at(Version(1)).zone(&zone).map(|zone| zone.owners().count()), Some(1));
+        assert!(view.changed_since(&zone, &owner, A, Version(1)));
+        assert!(!view.changed_since(&zone, &owner, A, Version(3)));
+    }
+
+    #[test]
+    fn last_changes_are_exact_for_sets_that_are_gone() {
+        let (store, mut writer) = Store::new();
+        let (zone, owner) = (name("example."), name("www.example."));
+        for (version, set) in [(1, Some(a(1))), (2, None), (3, None)] {
+            writer.begin(Version(version), Timestamp(0));
+            writer.set(&zone, &owner, A, set.as_ref());
+            writer.set(&zone, &name("below.www.example."), A, Some(&a(version as u8)));
+            writer.publish();
+        }
+        let view = store.now();
+        let seen = view.zone(&zone).expect("the zone");
+        assert!(seen.set_changed_since(&owner, A, Version(1)));
+        assert!(!seen.set_changed_since(&owner, A, Version(2)));
+        assert_eq!(seen.name_changed(&owner), Some(Version(2)));
+        assert_eq!(seen.subtree_changed(&owner), Some(Version(3)));
+        assert_eq!(seen.name_changed(&name("never.example.")), None);
+    }
+
+    #[test]
+    fn the_longest_zone_is_found_and_a_new_one_hides_names_only_from_its_version_on() {
+        let (store, mut writer) = Store::new();
+        writer.begin(Version(1), Timestamp(0));
+        writer.create_zone(&Name::root());
+        writer.create_zone(&name("example."));
+        writer.publish();
+        writer.begin(Version(2), Timestamp(0));
+        writer.create_zone(&name("b.example."));
+        writer.publish();
+        let apex =
+            |version, asked: &str| store.at(Version(version)).zone_of(&name(asked)).map(|zone| zone.apex().to_string());
+        assert_eq!(apex(1, "a.b.example.").as_deref(), Some("example."));
+        assert_eq!(apex(2, "a.b.example.").as_deref(), Some("b.example."));
+        assert_eq!(apex(2, "org.").as_deref(), Some("."));
+        assert_eq!(apex(0, "org."), None);
+        assert_eq!(store.now().zones().count(), 3);
+    }
+
+    #[test]
+    fn owners_come_in_canonical_order_and_by_subtree() {
+        let (store, mut writer) = Store::new();
+        let zone = name("example.");
+        writer.begin(Version(1), Timestamp(0));
+        let sorted =
+            ["a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.", "z.example.", "*.z.example."];
+        for owner in [3, 0, 5, 2, 1, 4] {
+            writer.set(&zone, &name(sorted[owner]), A, Some(&a(1)));
+        }
+        writer.publish();
+        let view = store.now();
+        let seen = view.zone(&zone).expect("the zone");
+        let names = |owners: Vec<OwnerView<'_>>| owners.iter().map(OwnerView::name).collect::<Vec<_>>();
+        assert_eq!(names(seen.owners().collect()), sorted.map(name));
+        assert_eq!(names(seen.owners_under(&name("a.example.")).collect()), sorted.map(name)[..4]);
+        assert_eq!(names(seen.owners_from(&name("z.a.example.")).collect()), sorted.map(name)[2..]);
+    }
+}

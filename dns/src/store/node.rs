@@ -1,0 +1,315 @@
+//! Nodes: the whole state of one owner from one version on, in one allocation. A node is replaced, never edited.
+//!
+//! The octets after the head: the owner's labels below the apex, a directory of the record sets sorted by key, then for
+//! each set its records ready for the wire (`C0 0C | type | class | ttl | rdlength | rdata`, names in rdata uncompressed).
+
+use conn3ction_schemas::{RecordSet, RecordType, SetKey};
+use triomphe::ThinArc;
+
+use super::Version;
+
+pub(crate) type Node = ThinArc<Head, u8>;
+
+/// Octets of a directory entry: type, covered type, length of the records, since.
+const ENTRY: usize = 16;
+/// Octets of a record before its rdata.
+pub(crate) const RECORD_HEAD: usize = 12;
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The version since which this state holds.
+    pub(crate) since: Version,
+    /// The version in which a record set of this owner last changed.
+    pub(crate) changed: Version,
+    /// The state before, and one further back: a search walks both in logarithmic time (a skew-binary list).
+    older: Option<Node>,
+    jump: Option<Node>,
+    /// How many states are older.
+    place: u32,
+    sets: u16,
+    owner: u8,
+    pub(crate) facts: Facts,
+}
+
+impl Head {
+    /// The head of an owner that never was.
+    pub(super) const NOTHING: Head = Head {
+        since: Version(0),
+        changed: Version(0),
+        older: None,
+        jump: None,
+        place: 0,
+        sets: 0,
+        owner: 0,
+        facts: Facts(0),
+    };
+}
+
+/// What a lookup asks of an owner, so that it need not search its sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Facts(u8);
+
+impl Facts {
+    /// Has record sets that make the name exist; NSEC3 and its signature do not (RFC 5155 section 7.2.8).
+    pub(crate) const DATA: Facts = Facts(1);
+    /// Has no such sets, but existing names below it.
+    pub(crate) const EMPTY_NON_TERMINAL: Facts = Facts(2);
+    /// Has NS and is not the apex.
+    pub(crate) const CUT: Facts = Facts(4);
+    pub(crate) const DNAME: Facts = Facts(8);
+    pub(crate) const CNAME: Facts = Facts(16);
+    /// A name whose first label is `*` exists right below.
+    pub(crate) const WILDCARD_CHILD: Facts = Facts(32);
+    /// Has an NSEC3 set.
+    pub(crate) const NSEC3: Facts = Facts(64);
+
+    pub(crate) const fn has(self, other: Facts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) const fn exists(self) -> bool {
+        self.has(Facts(Self::DATA.0 | Self::EMPTY_NON_TERMINAL.0))
+    }
+
+    pub(crate) const fn with(self, other: Facts, on: bool) -> Facts {
+        Facts(if on { self.0 | other.0 } else { self.0 & !other.0 })
+    }
+}
+
+/// Borrowed parts of one state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct State<'a> {
+    pub(crate) head: &'a Head,
+    pub(super) octets: &'a [u8],
+}
+
+/// One record set within a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredSet<'a> {
+    pub(crate) key: SetKey,
+    pub(crate) since: Version,
+    /// The records in wire form, each with owner `C0 0C`.
+    pub(crate) records: &'a [u8],
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn of(node: &'a Node) -> Self {
+        Self { head: &node.header.header, octets: &node.slice }
+    }
+
+    /// The state that held at `version`: this one or an older one.
+    pub(crate) fn node_at(node: &'a Node, version: Version) -> Option<&'a Node> {
+        let mut node = node;
+        loop {
+            let head = &node.header.header;
+            if head.since <= version {
+                return Some(node);
+            }
+            node = match &head.jump {
+                Some(jump) if jump.header.header.since > version => jump,
+                _ => head.older.as_ref()?,
+            };
+        }
+    }
+
+    pub(crate) fn older(&self) -> Option<State<'a>> {
+        self.head.older.as_ref().map(State::of)
+    }
+
+    /// The labels below the apex; empty for the apex.
+    pub(crate) fn owner(&self) -> &'a [u8] {
+        &self.octets[..self.head.owner as usize]
+    }
+
+    pub(crate) fn has_sets(&self) -> bool {
+        self.head.sets > 0
+    }
+
+    /// The record sets in the order of their keys.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = StoredSet<'a>> + use<'a> {
+        let entries = self.head.owner as usize;
+        let (directory, mut records) = self.octets[entries..].split_at(ENTRY * self.head.sets as usize);
+        directory.chunks_exact(ENTRY).map(move |entry| {
+            let (own, rest) = records.split_at(number::<4>(&entry[4..8]) as usize);
+            records = rest;
+            StoredSet {
+                key: SetKey {
+                    rtype: RecordType(number::<2>(&entry[..2]) as u16),
+                    covered: RecordType(number::<2>(&entry[2..4]) as u16),
+                },
+                since: Version(number::<8>(&entry[8..])),
+                records: own,
+            }
+        })
+    }
+
+    pub(crate) fn set(&self, key: SetKey) -> Option<StoredSet<'a>> {
+        self.sets().find(|set| set.key == key)
+    }
+}
+
+fn number<const N: usize>(octets: &[u8]) -> u64 {
+    octets.iter().take(N).fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
+impl<'a> StoredSet<'a> {
+    /// The records: each whole, with its rdata alone.
+    pub(crate) fn split(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        records(self.records)
+    }
+
+    /// The TTL in seconds.
+    pub(crate) fn ttl(&self) -> u32 {
+        self.records.get(6..10).map_or(0, |ttl| number::<4>(ttl) as u32)
+    }
+}
+
+/// The records of `octets`, which all have an owner of two octets: each whole, with its rdata alone.
+pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let len = number::<2>(octets.get(10..RECORD_HEAD)?) as usize;
+        let (record, rest) = octets.split_at_checked(RECORD_HEAD + len)?;
+        octets = rest;
+        Some((record, &record[RECORD_HEAD..]))
+    })
+}
+
+/// Builds nodes; its buffer is used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    octets: Vec<u8>,
+}
+
+/// What the next state of an owner grows from.
+pub(super) struct Base<'a> {
+    /// The newest state, if its life goes on.
+    pub(super) now: Option<State<'a>>,
+    /// The node that the new one comes after: the newest of an earlier version.
+    pub(super) older: Option<Node>,
+    /// The owner's labels below the apex.
+    pub(super) owner: &'a [u8],
+    /// Whether existing names stand below.
+    pub(super) has_children: bool,
+}
+
+impl Builder {
+    /// The state `base` with set `key` replaced by `records` (or removed), from `version` on. The facts that follow from
+    /// the owner's own sets are found anew; those that come from its children are kept.
+    pub(super) fn with_set(
+        &mut self,
+        base: &Base<'_>,
+        version: Version,
+        key: SetKey,
+        records: Option<&RecordSet>,
+    ) -> Node {
+        self.octets.clear();
+        self.octets.extend_from_slice(base.owner);
+        let old = || base.now.iter().flat_map(State::sets).filter(|set| set.key != key);
+        let before = old().filter(|set| set.key < key).count();
+        let new_len =
+            records.map(|set| set.rdata().iter().map(|rdata| RECORD_HEAD + rdata.as_wire().len()).sum::<usize>());
+        let mut sets = 0;
+        let mut entry = |octets: &mut Vec<u8>, key: SetKey, len: usize, since: Version| {
+            octets.extend_from_slice(&key.rtype.0.to_be_bytes());
+            octets.extend_from_slice(&key.covered.0.to_be_bytes());
+            octets.extend_from_slice(&(len as u32).to_be_bytes());
+            octets.extend_from_slice(&since.0.to_be_bytes());
+            sets += 1;
+        };
+        for set in old().take(before) {
+            entry(&mut self.octets, set.key, set.records.len(), set.since);
+        }
+        if let Some(len) = new_len {
+            entry(&mut self.octets, key, len, version);
+        }
+        for set in old().skip(before) {
+            entry(&mut self.octets, set.key, set.records.len(), set.since);
+        }
+        for set in old().take(before) {
+            self.octets.extend_from_slice(set.records);
+        }
+        if let Some(set) = records {
+            for rdata in set.rdata() {
+                let rdata = rdata.as_wire();
+                self.octets.extend_from_slice(&[0xc0, 0x0c]);
+                self.octets.extend_from_slice(&key.rtype.0.to_be_bytes());
+                self.octets.extend_from_slice(&1u16.to_be_bytes());
+                self.octets.extend_from_slice(&set.ttl().as_secs().to_be_bytes());
+                self.octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+                self.octets.extend_from_slice(rdata);
+            }
+        }
+        for set in old().skip(before) {
+            self.octets.extend_from_slice(set.records);
+        }
+        let facts = base.now.map(|now| now.head.facts).unwrap_or_default();
+        let has =
+            |rtype: RecordType| (key.rtype == rtype && records.is_some()) || old().any(|set| set.key.rtype == rtype);
+        let data = records.is_some_and(|_| makes_exist(key)) || old().any(|set| makes_exist(set.key));
+        let facts = facts
+            .with(Facts::DATA, data)
+            .with(Facts::EMPTY_NON_TERMINAL, !data && base.has_children)
+            .with(Facts::CUT, !base.owner.is_empty() && has(RecordType::NS))
+            .with(Facts::DNAME, has(RecordType::DNAME))
+            .with(Facts::CNAME, has(RecordType::CNAME))
+            .with(Facts::NSEC3, has(RecordType::NSEC3));
+        self.node(base, version, version, sets, facts)
+    }
+
+    /// The state `base` with other facts.
+    pub(super) fn with_facts(&mut self, base: &Base<'_>, version: Version, facts: Facts) -> Node {
+        self.octets.clear();
+        match base.now {
+            Some(now) => self.octets.extend_from_slice(now.octets),
+            None => self.octets.extend_from_slice(base.owner),
+        }
+        let (changed, sets) = base.now.map_or((Version(0), 0), |now| (now.head.changed, now.head.sets));
+        self.node(base, version, changed, sets, facts)
+    }
+
+    fn node(&self, base: &Base<'_>, version: Version, changed: Version, sets: u16, facts: Facts) -> Node {
+        let older = base.older.clone();
+        let jump = older.as_ref().and_then(|older| {
+            let before = &older.header.header;
+            let Some(jump) = &before.jump else { return Some(older.clone()) };
+            let far = &jump.header.header;
+            let even = far
+                .jump
+                .as_ref()
+                .is_some_and(|farther| before.place - far.place == far.place - farther.header.header.place);
+            if even { far.jump.clone() } else { Some(older.clone()) }
+        });
+        let place = older.as_ref().map_or(0, |older| older.header.header.place + 1);
+        let owner = base.owner.len() as u8;
+        let head = Head { since: version, changed, older, jump, place, sets, owner, facts };
+        ThinArc::from_header_and_slice(head, &self.octets)
+    }
+}
+
+/// Whether a set makes its owner a name of the zone's tree.
+fn makes_exist(key: SetKey) -> bool {
+    key.rtype != RecordType::NSEC3 && key.covered != RecordType::NSEC3
+}
+
+/// The node that a node of `version` comes after: `newest` itself, or what that one came after if it is of the same
+/// version, still unpublished, and so replaced without a trace.
+pub(super) fn predecessor(newest: &Node, version: Version) -> Option<Node> {
+    let head = &newest.header.header;
+    if head.since < version { Some(newest.clone()) } else { head.older.clone() }
+}
+
+impl Drop for Head {
+    /// Lets go of a long history in a loop; recursion would overflow the stack at some 10,000 versions.
+    fn drop(&mut self) {
+        self.jump = None;
+        let mut next = self.older.take();
+        while let Some(mut node) = next {
+            next = node.with_arc_mut(|arc| {
+                triomphe::Arc::get_mut(arc).and_then(|state| {
+                    state.header_mut().jump = None;
+                    state.header_mut().older.take()
+                })
+            });
+        }
+    }
+}

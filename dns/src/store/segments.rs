@@ -1,0 +1,123 @@
+//! Grow-only sequences that one writer extends while readers read: no element ever moves.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use super::Version;
+
+/// Elements of the first segment; segment `k` after it holds `FIRST << k`.
+const FIRST: usize = 8;
+/// Segments that hold the remaining places of a `u32` index.
+const MORE: usize = 29;
+
+/// A sequence of `T::default()`s, allocated by segments of doubling size when their first place is asked for.
+#[derive(Debug)]
+pub(super) struct Segments<T> {
+    first: OnceLock<Box<[T]>>,
+    more: OnceLock<Box<[OnceLock<Box<[T]>>; MORE]>>,
+}
+
+impl<T: Default> Segments<T> {
+    pub(super) const fn new() -> Self {
+        Self { first: OnceLock::new(), more: OnceLock::new() }
+    }
+
+    /// The element at `index`; `None` while its segment was never needed.
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
+        match locate(index) {
+            None => self.first.get()?.get(index as usize),
+            Some((segment, place)) => self.more.get()?[segment].get()?.get(place),
+        }
+    }
+
+    /// The element at `index`; its segment is made if need be.
+    pub(super) fn place(&self, index: u32) -> &T {
+        let filled = |len| move || std::iter::repeat_with(T::default).take(len).collect();
+        match locate(index) {
+            None => &self.first.get_or_init(filled(FIRST))[index as usize],
+            Some((segment, place)) => {
+                let more = self.more.get_or_init(|| Box::new([const { OnceLock::new() }; MORE]));
+                &more[segment].get_or_init(filled(FIRST << segment))[place]
+            }
+        }
+    }
+}
+
+/// Segment and place of `index`; `None` for the first segment.
+fn locate(index: u32) -> Option<(usize, usize)> {
+    let index = index as usize;
+    if index < FIRST {
+        return None;
+    }
+    let segment = (index / FIRST).ilog2() as usize;
+    Some((segment, index - (FIRST << segment)))
+}
+
+/// Values with the version since which each holds, in rising order; found at any version in logarithmic time.
+#[derive(Debug)]
+pub(super) struct Timeline<T> {
+    len: AtomicU32,
+    entries: Segments<OnceLock<(Version, T)>>,
+}
+
+impl<T> Timeline<T> {
+    pub(super) const fn new() -> Self {
+        Self { len: AtomicU32::new(0), entries: Segments::new() }
+    }
+
+    /// Adds what holds from `since` on. For the writer only. Of two values with one version the later counts.
+    pub(super) fn push(&self, since: Version, value: T) {
+        let len = self.len.load(Ordering::Relaxed);
+        // The place after the last is always empty: there is one writer, and it raises `len` right below.
+        let _ = self.entries.place(len).set((since, value));
+        self.len.store(len + 1, Ordering::Release);
+    }
+
+    /// What holds at `version`, and since when; `None` before the first value.
+    pub(super) fn at(&self, version: Version) -> Option<(Version, &T)> {
+        let mut high = self.len.load(Ordering::Acquire);
+        let mut low = 0;
+        let entry = |index| self.entries.get(index).and_then(OnceLock::get);
+        // Live questions ask for the last value: look there first.
+        match high.checked_sub(1).and_then(entry) {
+            Some((since, value)) if *since <= version => return Some((*since, value)),
+            _ => {}
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if entry(middle).is_some_and(|(since, _)| *since <= version) { low = middle + 1 } else { high = middle }
+        }
+        entry(low.checked_sub(1)?).map(|(since, value)| (*since, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_has_one_place() {
+        let mut seen = std::collections::HashSet::new();
+        for index in 0..10_000 {
+            assert!(seen.insert(locate(index).map_or((usize::MAX, index as usize), |place| place)));
+        }
+        assert_eq!(locate(u32::MAX), Some((28, (1 << 31) - 1)));
+    }
+
+    #[test]
+    fn a_timeline_shows_what_held_at_each_version() {
+        let line = Timeline::new();
+        assert_eq!(line.at(Version(9)), None);
+        for step in 1..100u64 {
+            line.push(Version(step * 10), step);
+        }
+        line.push(Version(990), 1000);
+        assert_eq!(line.at(Version(9)), None);
+        for asked in 10..990u64 {
+            assert_eq!(line.at(Version(asked)), Some((Version(asked / 10 * 10), &(asked / 10))));
+        }
+        assert_eq!(line.at(Version(990)), Some((Version(990), &1000)));
+    }
+}

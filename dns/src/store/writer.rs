@@ -1,0 +1,313 @@
+//! The one that changes the store.
+
+use std::sync::Arc;
+
+use conn3ction_schemas::{Name, RecordSet, Serial, SetKey, Timestamp};
+
+use super::{
+    Store, Version, labels,
+    node::{Base, Builder, Facts, Node, State, predecessor},
+    order::Order,
+    zone::{Life, Tick, Zone},
+};
+
+/// Places the states of an event, then publishes them at once.
+///
+/// `begin`, any number of changes, `publish`; the next `begin` is the next event. Applying cannot fail: the event has
+/// happened. An event at or below the published version is already in the store, and its calls change nothing.
+///
+/// ```
+/// use conn3ction_dns::store::{Store, Version};
+/// use conn3ction_schemas::{Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
+/// let (store, mut writer) = Store::new();
+/// let zone: Name = "example.".parse().unwrap();
+/// let owner: Name = "www.example.".parse().unwrap();
+/// let set = RecordSet::new(Ttl::from_secs(300).unwrap(), vec![Rdata::from_stored(&[192, 0, 2, 1])]).unwrap();
+///
+/// writer.begin(Version(1), Timestamp(0));
+/// writer.create_zone(&zone);
+/// writer.serial(&zone, Serial(1));
+/// writer.set(&zone, &owner, SetKey::of(RecordType::A), Some(&set));
+/// assert!(store.now().zone(&zone).is_none());
+/// writer.publish();
+/// assert_eq!(store.now().zone(&zone).unwrap().record_count(), 1);
+/// assert!(store.at(Version(0)).zone(&zone).is_none());
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    store: Arc<Store>,
+    version: Version,
+    time: Timestamp,
+    /// By zone number.
+    zones: Vec<Working>,
+    order: Arc<Order>,
+    /// The zones that this event touched.
+    touched: Vec<u32>,
+    builder: Builder,
+}
+
+/// What the writer knows of a zone beside what readers see.
+#[derive(Debug, Default)]
+struct Working {
+    life: Option<Life>,
+    tick: Tick,
+    is_touched: bool,
+    order: Arc<Order>,
+    nsec3: Arc<Order>,
+    names: Vec<NameNotes>,
+}
+
+/// By name number: what is true of the newest state and needs no versions.
+#[derive(Debug, Default, Clone, Copy)]
+struct NameNotes(u32);
+
+impl NameNotes {
+    const IN_NSEC3: u32 = 1 << 31;
+
+    /// How many existing names stand right below.
+    fn children(self) -> u32 {
+        self.0 & !Self::IN_NSEC3
+    }
+
+    fn count_child(&mut self, comes: bool) {
+        let children = if comes { self.children() + 1 } else { self.children().saturating_sub(1) };
+        self.0 = self.0 & Self::IN_NSEC3 | children;
+    }
+}
+
+impl Writer {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            version: Version::default(),
+            time: Timestamp::default(),
+            zones: Vec::new(),
+            order: Arc::default(),
+            touched: Vec::new(),
+            builder: Builder::default(),
+        }
+    }
+
+    /// Starts the event `version`, which took effect at `time`.
+    pub fn begin(&mut self, version: Version, time: Timestamp) {
+        self.version = version;
+        self.time = time;
+    }
+
+    /// Starts a life of a zone. A zone that lives goes on living.
+    pub fn create_zone(&mut self, apex: &Name) {
+        if self.is_new() {
+            self.living(apex);
+        }
+    }
+
+    /// Ends the life of a zone with all that is in it.
+    pub fn delete_zone(&mut self, apex: &Name) {
+        let Some((number, zone)) = self.store.zones.find(apex.as_wire()) else { return };
+        if !self.is_new() || self.zones[number as usize].life.is_none() {
+            return;
+        }
+        zone.lives.push(self.version, None);
+        let working = &mut self.zones[number as usize];
+        working.life = None;
+        working.tick.records = 0;
+        working.tick.sets = 0;
+        working.names.iter_mut().for_each(|notes| notes.0 &= NameNotes::IN_NSEC3);
+        self.touch(number);
+    }
+
+    /// Gives `owner` the record set `records` under `key`, or takes it away. A zone that does not live yet is created.
+    ///
+    /// An owner that is not at or below the apex changes nothing: no question could reach it in this zone.
+    pub fn set(&mut self, apex: &Name, owner: &Name, key: SetKey, records: Option<&RecordSet>) {
+        if !self.is_new() || !owner.is_at_or_below(apex) || (records.is_none() && !self.lives(apex)) {
+            return;
+        }
+        let below = owner.as_wire().len() - apex.as_wire().len();
+        let number = self.living(apex);
+        self.touch(number);
+        let store = self.store.clone();
+        let Some(zone) = store.zones.get(number) else { return };
+        self.place_set(zone, number, &owner.as_wire()[..below], key, records);
+    }
+
+    /// Sets the serial that the zone's SOA shows from this event on.
+    pub fn serial(&mut self, apex: &Name, serial: Serial) {
+        let Some((number, _)) = self.store.zones.find(apex.as_wire()).filter(|_| self.is_new()) else { return };
+        self.zones[number as usize].tick.serial = Some(serial);
+        self.touch(number);
+    }
+
+    /// Shows the whole event to every later view.
+    pub fn publish(&mut self) {
+        if !self.is_new() {
+            return;
+        }
+        for number in self.touched.drain(..) {
+            let working = &mut self.zones[number as usize];
+            working.is_touched = false;
+            working.tick.time = self.time;
+            let Some(zone) = self.store.zones.get(number) else { continue };
+            show(&zone.order, &working.order);
+            show(&zone.nsec3, &working.nsec3);
+            zone.ticks.push(self.version, working.tick);
+        }
+        show(&self.store.zones.order, &self.order);
+        self.store.publish(self.version);
+    }
+
+    fn is_new(&self) -> bool {
+        self.version > self.store.published()
+    }
+
+    fn lives(&self, apex: &Name) -> bool {
+        let found = self.store.zones.find(apex.as_wire());
+        found.is_some_and(|(number, _)| self.zones[number as usize].life.is_some())
+    }
+
+    fn touch(&mut self, number: u32) {
+        let working = &mut self.zones[number as usize];
+        if !working.is_touched {
+            working.is_touched = true;
+            self.touched.push(number);
+        }
+    }
+
+    /// The number of the zone at `apex`, which lives from now on if it did not.
+    fn living(&mut self, apex: &Name) -> u32 {
+        let number = match self.store.zones.find(apex.as_wire()) {
+            Some((number, _)) => number,
+            None => {
+                let number = self.zones.len() as u32;
+                self.store.zones.add(number, apex.clone());
+                self.zones.push(Working::default());
+                let zones = &self.store.zones;
+                self.order.insert(number, &mut |other| zones.get(other).map(|zone| &zone.apex).cmp(&Some(apex)));
+                number
+            }
+        };
+        let working = &mut self.zones[number as usize];
+        if working.life.is_none() {
+            let life = Life { since: self.version, created_at: self.time };
+            working.life = Some(life);
+            if let Some(zone) = self.store.zones.get(number) {
+                zone.lives.push(self.version, Some(life));
+            }
+            self.touch(number);
+        }
+        number
+    }
+
+    fn place_set(&mut self, zone: &Zone, zone_number: u32, owner: &[u8], key: SetKey, records: Option<&RecordSet>) {
+        let version = self.version;
+        let working = &mut self.zones[zone_number as usize];
+        let (number, newest) = working.newest(zone, owner);
+        let base = working.base(newest.as_ref(), version, owner, number);
+        let gone = base.now.and_then(|now| now.set(key));
+        if gone.is_none() && records.is_none() {
+            return;
+        }
+        let gone_records = gone.map_or(0, |set| set.split().count() as u32);
+        let new_records = records.map_or(0, |set| set.rdata().len() as u32);
+        working.tick.records = working.tick.records.saturating_sub(gone_records) + new_records;
+        working.tick.sets = working.tick.sets.saturating_sub(gone.is_some().into()) + u32::from(records.is_some());
+        let existed = base.now.is_some_and(|now| now.head.facts.exists());
+        let node = self.builder.with_set(&base, version, key, records);
+        let exists = node.header.header.facts.exists();
+        working.place(zone, owner, number, node);
+        if existed != exists {
+            self.tell_parents(zone, zone_number, owner, exists);
+        }
+    }
+
+    /// `owner` came into existence or went: counts it at its parent, and goes on while parents come or go with it.
+    fn tell_parents(&mut self, zone: &Zone, zone_number: u32, owner: &[u8], comes: bool) {
+        let version = self.version;
+        let working = &mut self.zones[zone_number as usize];
+        let mut child = owner;
+        while let Some(owner) = labels::parent(child) {
+            let (number, newest) = working.newest(zone, owner);
+            if let Some(number) = number {
+                working.names[number as usize].count_child(comes);
+            }
+            let base = working.base(newest.as_ref(), version, owner, number);
+            let has_children = number.map_or(comes, |_| base.has_children);
+            let before = base.now.map(|now| now.head.facts).unwrap_or_default();
+            let mut facts = before.with(Facts::EMPTY_NON_TERMINAL, has_children && !before.has(Facts::DATA));
+            if labels::is_wildcard(child) {
+                facts = facts.with(Facts::WILDCARD_CHILD, comes);
+            }
+            if facts != before {
+                let node = self.builder.with_facts(&base, version, facts);
+                let placed = working.place(zone, owner, number, node);
+                if number.is_none() {
+                    working.names[placed as usize].count_child(comes);
+                }
+            }
+            if facts.exists() == before.exists() {
+                return;
+            }
+            child = owner;
+        }
+    }
+}
+
+impl Working {
+    /// The number and newest node of `owner`, whatever life it is of.
+    fn newest(&self, zone: &Zone, owner: &[u8]) -> (Option<u32>, Option<Node>) {
+        match zone.find(owner) {
+            Some((number, node)) => (Some(number), node.clone()),
+            None => (None, None),
+        }
+    }
+
+    /// What the state of `owner` at `version` grows from; a state of an earlier life counts for nothing.
+    fn base<'a>(&self, newest: Option<&'a Node>, version: Version, owner: &'a [u8], number: Option<u32>) -> Base<'a> {
+        let born = self.life.map_or(version, |life| life.since);
+        Base {
+            now: newest.map(State::of).filter(|state| state.head.since >= born),
+            older: newest.and_then(|node| predecessor(node, version)),
+            owner,
+            has_children: number.is_some_and(|number| self.names[number as usize].children() > 0),
+        }
+    }
+
+    /// Puts `node` into its slot; a new name gets a number and its place in the order.
+    fn place(&mut self, zone: &Zone, owner: &[u8], number: Option<u32>, node: Node) -> u32 {
+        let facts = node.header.header.facts;
+        let depth = labels::count(owner);
+        if facts.has(Facts::CUT) {
+            zone.cuts_at.add(depth);
+        }
+        if facts.has(Facts::DNAME) {
+            zone.dnames_at.add(depth);
+        }
+        let number = match number {
+            Some(number) => {
+                zone.slots.place(number).store(Some(node));
+                number
+            }
+            None => {
+                let number = self.names.len() as u32;
+                self.names.push(NameNotes::default());
+                zone.slots.place(number).store(Some(node));
+                zone.names_at.add(depth);
+                zone.index.add(zone.hash(owner), number);
+                self.order.insert(number, &mut |other| zone.compare(other, owner));
+                number
+            }
+        };
+        let notes = &mut self.names[number as usize];
+        if facts.has(Facts::NSEC3) && notes.0 & NameNotes::IN_NSEC3 == 0 {
+            notes.0 |= NameNotes::IN_NSEC3;
+            self.nsec3.insert(number, &mut |other| zone.compare(other, owner));
+        }
+        number
+    }
+}
+
+fn show(shown: &arc_swap::ArcSwap<Order>, working: &Arc<Order>) {
+    if !Arc::ptr_eq(&shown.load(), working) {
+        shown.store(working.clone());
+    }
+}
