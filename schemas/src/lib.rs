@@ -11,6 +11,7 @@
 //! What this crate does not know: sockets, tokio, HTTP, etcd, DNS messages.
 
 pub mod event;
+pub mod json;
 mod name;
 pub mod rdata;
 mod record_set;
@@ -24,7 +25,7 @@ pub mod zonefile;
 
 pub use event::{Actor, Delta, EventHeader, Kind, ZoneChange};
 pub use name::{Name, NameError};
-pub use rdata::{Rdata, RdataError};
+pub use rdata::{Rdata, RdataError, Soa};
 pub use record_set::{RecordSet, RecordSetError, SetKey};
 pub use record_type::RecordType;
 pub use revision::{Epoch, Revision, Token};

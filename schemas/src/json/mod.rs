@@ -1,0 +1,28 @@
+//! What HTTP and the command line say in JSON: the shapes as plain texts and numbers, and the two ways across.
+//!
+//! Answers ([`Record`], [`EventJson`], [`Plan`], [`Problem`] …) are made from the vocabulary and read by clients, which
+//! ignore members they do not know, because members may be added. Requests ([`RecordInput`], [`ChangeSet`],
+//! [`ZoneInput`]) refuse unknown members, and [`RecordInput::check`] and [`ChangeInput::check`] turn their texts into
+//! names and rdata or list everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
+//! holds the two together.
+
+mod change_set;
+mod check;
+mod event;
+mod plan;
+mod problem;
+mod record;
+mod zone;
+
+pub use change_set::{ChangeInput, ChangeSet, Op};
+pub use check::Checked;
+pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
+pub use plan::{Conflict, Plan, Summary, Warning};
+pub use problem::{Problem, ProblemError};
+pub use record::{EventNote, Record, RecordInput, SetJson};
+pub use zone::{Secondary, VerifyJson, ViewCheck, ZoneInput, ZoneJson};
+
+/// For serde: a flag that is left out when it is false.
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
