@@ -1,1 +1,48 @@
-//! Being built.
+//! Folds the ledger into views.
+//!
+//! A view is a value, the revision that it reflects and its [`Digest`], moved together:
+//! - **answers** ([`Projector`], in memory): every zone at every version, what the responder and the commands read;
+//! - **records**: record sets as JSON in a local store, a cache that may be deleted at any time, and their **mirror**
+//!   in etcd;
+//! - **zone keys** ([`zone_keys`]): what CoreDNS and scripts read in etcd.
+//!
+//! Promises:
+//! - A fold ([`Projection`]) cannot fail and knows no clock, randomness or map order: the same events give the same
+//!   view and digest, live or rebuilt from zero, however the bodies are cut.
+//! - Readers see an event as a whole (in etcd: an owner as a whole, where an event is too large for a transaction).
+//! - Nothing is skipped: a damaged ledger stops a view at its last good state and is reported.
+//! - A stored view's [`Checkpoint`] moves in the write that changes it; any number of processes may write one.
+//!
+//! What this crate does not know: HTTP, how answers are sent, what commands mean.
+
+mod answers;
+mod checkpoint;
+mod content;
+mod digest;
+mod follow;
+mod key_view;
+mod keys;
+mod mirror;
+mod prefix;
+mod progress;
+mod projection;
+mod projector;
+mod rebuild;
+mod record;
+pub mod zone_keys;
+
+pub use answers::{HeadState, SharedHead, ZoneState};
+pub use checkpoint::{Checkpoint, Part};
+pub use content::{Content, digest as content_digest};
+pub use digest::{Digest, EntryHash};
+pub use key_view::{KeyView, OwnerStep, ZoneStep};
+pub use keys::{Keys, Seen};
+pub use mirror::Mirror;
+pub use prefix::{Prefix, PrefixError, check_prefixes};
+pub use progress::{Condition, NotReached, Progress, ViewName, Watcher};
+pub use projection::Projection;
+pub use projector::{Config, Handle, Projector};
+pub use rebuild::{RebuildError, Rebuilt};
+pub use record::Record;
+
+use answers::Answers;

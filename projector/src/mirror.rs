@@ -1,0 +1,67 @@
+//! The mirror: every name's record sets as JSON in etcd, `{prefix}/{fqdn}`.
+
+use std::collections::BTreeMap;
+
+use conn3ction_schemas::{Name, RecordSet, SetKey};
+
+use crate::{
+    Content, Record,
+    content::zones_at_or_above,
+    key_view::{KeyView, OwnerStep, ZoneStep},
+    prefix::Prefix,
+};
+
+/// etcd takes requests of at most 1.5 MiB. Only a name with dozens of sets at their own limit comes near.
+const MOST_OCTETS: usize = 1 << 20;
+
+/// The JSON object of a name's only record set, or an array of all its record sets.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    prefix: Prefix,
+}
+
+impl Mirror {
+    /// Keys under `prefix`.
+    pub fn new(prefix: Prefix) -> Self {
+        Self { prefix }
+    }
+
+    /// What is stored for `name`; `None` if it has no record sets, or more than one request to etcd can hold.
+    pub fn value(content: &dyn Content, name: &Name) -> Option<String> {
+        let sets: Vec<(Name, SetKey, RecordSet)> = zones_at_or_above(content, name)
+            .flat_map(|zone| {
+                let sets = content.sets(&zone, name);
+                sets.into_iter().map(move |(key, set)| (zone.clone(), key, set))
+            })
+            .collect();
+        let ambiguous = |key: SetKey| sets.iter().filter(|(_, other, _)| *other == key).count() > 1;
+        let records: Vec<Record> = sets
+            .iter()
+            .map(|(zone, key, set)| {
+                let record = Record::new(name, *key, set);
+                if ambiguous(*key) { record.in_zone(zone) } else { record }
+            })
+            .collect();
+        let json = match &records[..] {
+            [] => return None,
+            [record] => serde_json::to_string(record),
+            records => serde_json::to_string(records),
+        };
+        json.ok().filter(|json| json.len() <= MOST_OCTETS)
+    }
+}
+
+impl KeyView for Mirror {
+    fn keys(&self, content: &dyn Content, name: &Name) -> BTreeMap<String, String> {
+        Self::value(content, name).map(|value| (self.prefix.key(&name.without_dot()), value)).into_iter().collect()
+    }
+
+    /// The apex: its SOA shows the serial.
+    fn affected_by_zone(&self, step: &ZoneStep<'_>, each: &mut dyn FnMut(Name)) {
+        each(step.zone.clone());
+    }
+
+    fn affected_by_owner(&self, step: &OwnerStep<'_>, each: &mut dyn FnMut(Name)) {
+        each(step.owner.clone());
+    }
+}

@@ -1,0 +1,159 @@
+use std::{path::PathBuf, sync::Arc};
+
+use conn3ction_dns::{Store, Version, Writer};
+use conn3ction_ledger::Ledger;
+use conn3ction_schemas::Revision;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Answers, NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
+    follow::follow,
+    progress::{Reporter, Watcher},
+    rebuild::Rebuilder,
+};
+
+/// Which views this process keeps besides the answers.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The directory of the local records view; without it there is none. It is a cache: it may be deleted at any time.
+    pub records: Option<PathBuf>,
+}
+
+/// The views of one process, and their tasks.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    head: SharedHead,
+    views: Arc<[Kept]>,
+    ledger: LedgerHandle,
+    store: Arc<Store>,
+    tasks: TaskTracker,
+}
+
+/// A ledger that prints as nothing.
+#[derive(Clone)]
+struct LedgerHandle(Arc<dyn Ledger>);
+
+impl std::fmt::Debug for LedgerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+/// A view that this process keeps.
+#[derive(Debug)]
+struct Kept {
+    watcher: Watcher,
+    /// `None` for the answers, which are rebuilt beside their task.
+    rebuilder: Option<Rebuilder>,
+}
+
+/// Starts the views' tasks.
+#[derive(Debug)]
+pub struct Projector;
+
+impl Projector {
+    /// Folds `ledger` into `store` by its one `writer`, and into the views that `config` names, until `token` stops it.
+    ///
+    /// Nothing is waited for: the views catch up in the background, and [`Handle::reached`] says when.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefixError`] if two views in etcd would share keys.
+    pub fn spawn(
+        _config: Config,
+        ledger: Arc<dyn Ledger>,
+        store: Arc<Store>,
+        writer: Writer,
+        token: CancellationToken,
+    ) -> Result<Handle, PrefixError> {
+        let tasks = TaskTracker::new();
+        let head = SharedHead::default();
+        let (reporter, answers) = Reporter::new(ViewName::Answers);
+        let reporter = Arc::new(reporter);
+        let views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
+        let mut fold = Answers::new(writer, head.clone(), reporter.clone());
+        {
+            let (ledger, token) = (ledger.clone(), token.clone());
+            tasks.spawn(async move { follow(&*ledger, Revision::ZERO, &mut fold, &reporter, &token).await });
+        }
+        tasks.close();
+        Ok(Handle { head, views: views.into(), ledger: LedgerHandle(ledger), store, tasks })
+    }
+}
+
+impl Handle {
+    /// What deciding needs besides the records. It stands at the revision that the answers reached, or is about to.
+    pub fn head_state(&self) -> &SharedHead {
+        &self.head
+    }
+
+    /// The answers.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// How far each view is, the answers first. The lag is the distance to the ledger's head.
+    pub fn status(&self) -> Vec<(ViewName, Progress)> {
+        self.views.iter().map(|kept| (kept.watcher.view(), kept.watcher.now())).collect()
+    }
+
+    /// Watches one view; `None` if this process does not keep it.
+    pub fn watcher(&self, view: ViewName) -> Option<&Watcher> {
+        self.kept(view).map(|kept| &kept.watcher)
+    }
+
+    /// Waits until `view` shows `revision`; a view that this process does not keep is not waited for. Callers bound the
+    /// wait themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReached`] if the view stopped before.
+    pub async fn reached(&self, view: ViewName, revision: Revision) -> Result<(), NotReached> {
+        match self.kept(view) {
+            Some(kept) => kept.watcher.reached(revision).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Builds `view` anew from the ledger, compares, and puts the new one in the place of the old if they differ.
+    ///
+    /// # Errors
+    ///
+    /// [`RebuildError`]; the view is as before.
+    pub async fn rebuild(&self, view: ViewName) -> Result<Rebuilt, RebuildError> {
+        let kept = self.kept(view).ok_or(RebuildError::NotKept)?;
+        match &kept.rebuilder {
+            Some(rebuilder) => rebuilder.rebuild().await,
+            None => self.rebuild_answers(&kept.watcher).await,
+        }
+    }
+
+    /// Folds the whole ledger into a store aside. Readers hold the one store of the process, so it is not replaced; a
+    /// difference, which would be a fault of this program, is reported and mended by a restart.
+    async fn rebuild_answers(&self, live: &Watcher) -> Result<Rebuilt, RebuildError> {
+        let revision = live.now().revision;
+        let (store, writer) = Store::new();
+        let (reporter, watcher) = Reporter::new(ViewName::Answers);
+        let reporter = Arc::new(reporter);
+        let mut fold = Answers::new(writer, SharedHead::default(), reporter.clone());
+        let token = CancellationToken::new();
+        let failed = |error: NotReached| RebuildError::Failed(error.to_string());
+        tokio::select! {
+            () = follow(&*self.ledger.0, Revision::ZERO, &mut fold, &reporter, &token) => {}
+            reached = watcher.reached(revision) => { reached.map_err(failed)?; }
+        }
+        watcher.reached(revision).await.map_err(failed)?;
+        let at = Version::from(revision);
+        let digest = crate::content::digest(&store.at(at));
+        Ok(Rebuilt { revision, digest, was_right: digest == crate::content::digest(&self.store.at(at)) })
+    }
+
+    /// Waits until all tasks have ended, after the token stopped them.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+
+    fn kept(&self, view: ViewName) -> Option<&Kept> {
+        self.views.iter().find(|kept| kept.watcher.view() == view)
+    }
+}
