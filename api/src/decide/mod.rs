@@ -1,0 +1,144 @@
+//! Deciding: state + [`Command`] → event or [`Refusal`], in plain functions.
+//!
+//! [`decide`] asks a [`State`] and changes nothing: no clock, no randomness, no I/O. [`overlay::Overlay`] makes a state of
+//! another state and the drafts in flight over it, and [`decider::Decisions`] is what the ledger's committer calls.
+//! A command passes [`guard`] (idempotency key, expected revision), does its changes one by one on a [`work::Work`] desk
+//! ([`changes`], [`zones`]), then [`rules`] look at the outcome. Every fault is listed, not the first.
+
+mod changes;
+pub mod command;
+pub mod decider;
+mod guard;
+pub mod input;
+mod live;
+pub mod overlay;
+pub mod planned;
+mod refusal;
+mod resolve;
+pub(crate) mod rules;
+pub(crate) mod soa;
+mod state;
+pub mod warnings;
+mod work;
+mod zones;
+
+use std::sync::Arc;
+
+use conn3ction_schemas::{Revision, ZoneChange, event::Kind};
+
+pub use command::{Command, Envelope, Intent};
+pub use live::Live;
+use planned::Planned;
+pub use refusal::{BadItem, Place, Refusal, RefusalKind};
+pub use rules::MAX_SETS_AT_A_NAME;
+pub use state::{Held, Scope, State, ZoneState};
+use warnings::Warning;
+pub use work::Facts;
+use work::Work;
+
+/// The most deltas that a command is decided with inside the committer; larger ones are planned outside.
+pub const MAX_DELTAS: usize = 1_000;
+
+/// What a command comes to.
+#[derive(Debug, Clone)]
+pub enum Decided {
+    /// An event of these facts.
+    Event(Facts),
+    /// An event whose body was planned, with the zones' serials as they are now.
+    Planned(Vec<ZoneChange>, Arc<Planned>),
+    /// Nothing changes.
+    Unchanged {
+        /// What made it so.
+        revision: Revision,
+        /// Whether an idempotency key was recognised.
+        replayed: bool,
+    },
+}
+
+/// Decides `command` on `state`.
+///
+/// # Errors
+///
+/// A refusal with every bad item.
+pub fn decide<S: State + ?Sized>(state: &S, command: &Command) -> Result<Decided, Refusal> {
+    let envelope = &command.envelope;
+    if let Some(revision) = guard::replay(state, envelope).map_err(Refusal::one)? {
+        return Ok(Decided::Unchanged { revision, replayed: true });
+    }
+    if let Some(expected) = envelope.expected_revision
+        && let Some(refusal) = Refusal::of(guard::changed(state, &command.intent, expected))
+    {
+        return Err(refusal);
+    }
+    if let Intent::Planned(planned) = &command.intent {
+        return planned.settle(state).map(|zones| Decided::Planned(zones, planned.clone()));
+    }
+    let (facts, work) = facts(state, &command.intent, &mut Vec::new())?;
+    Ok(match facts {
+        Some(facts) if facts.deltas.len() > MAX_DELTAS => {
+            let detail = format!("the request changes over {MAX_DELTAS} record sets");
+            return Err(Refusal::one(BadItem::at(RefusalKind::TooLarge, "", detail).hint("plan it first")));
+        }
+        Some(facts) => Decided::Event(facts),
+        None => Decided::Unchanged { revision: work.made_so(), replayed: false },
+    })
+}
+
+/// What a command that is not planned comes to, with all its warnings and however large it is.
+///
+/// # Errors
+///
+/// A refusal with every bad item; guards are not asked.
+pub fn outcome<S: State + ?Sized>(
+    state: &S,
+    intent: &Intent,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Facts>, Refusal> {
+    let (facts, work) = facts(state, intent, warnings)?;
+    warnings::outcome(&work, warnings);
+    if let Intent::CreateZone(new) = intent {
+        warnings::names_hidden(state, &new.name, warnings);
+    }
+    Ok(facts)
+}
+
+/// All that changed in the command's own scope after `expected`.
+///
+/// # Errors
+///
+/// The refusal that says so.
+pub fn check_unchanged<S: State + ?Sized>(state: &S, intent: &Intent, expected: Revision) -> Result<(), Refusal> {
+    Refusal::of(guard::changed(state, intent, expected)).map_or(Ok(()), Err)
+}
+
+fn facts<'s, S: State + ?Sized>(
+    state: &'s S,
+    intent: &Intent,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Option<Facts>, Work<'s, S>), Refusal> {
+    let mut work = Work::new(state);
+    let (kind, items) = match intent {
+        Intent::ChangeRecords(list) => {
+            let mut items = Vec::new();
+            for (number, change) in list.iter().enumerate() {
+                if let Err(bad) = changes::apply(&mut work, change, number) {
+                    items.extend(bad);
+                }
+            }
+            items.extend(rules::check(&work, list));
+            (Kind::RecordsChanged, items)
+        }
+        Intent::CreateZone(new) => (Kind::ZoneCreated, zones::create(&mut work, new).err().into_iter().collect()),
+        Intent::DeleteZone(zone) => (Kind::ZoneDeleted, zones::delete(&mut work, zone).err().into_iter().collect()),
+        Intent::Planned(_) => unreachable!("what was planned has its facts"),
+    };
+    match Refusal::of(items) {
+        Some(refusal) => Err(refusal),
+        None => Ok((work.finish(kind, warnings), work)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
