@@ -124,10 +124,12 @@ impl Rdata {
     }
 }
 
+const NO_DATA: &str = "no zone holds records of this type";
+
 /// Checks octets and lower-cases names.
 fn check(rtype: RecordType, wire: &[u8]) -> Result<Rdata, String> {
     if !rtype.is_data() {
-        return Err("no zone holds records of this type".into());
+        return Err(NO_DATA.into());
     }
     if wire.len() > usize::from(u16::MAX) {
         return Err(format!("{} octets, rdata has at most 65535", wire.len()));
@@ -149,6 +151,9 @@ fn check(rtype: RecordType, wire: &[u8]) -> Result<Rdata, String> {
 fn assemble(rtype: RecordType, words: &[Token<'_>], origin: Option<&Name>) -> Result<Vec<u8>, String> {
     if let Some((Token { text: br"\#", quoted: false, .. }, rest)) = words.split_first() {
         return encoded::parse_generic(rest);
+    }
+    if !rtype.is_data() {
+        return Err(NO_DATA.into());
     }
     let row = table::row(rtype).ok_or("this type is known by number only; write its rdata as \\# LENGTH HEX")?;
     let mut tokens = Tokens::new(words);
