@@ -3,13 +3,21 @@
 //! - [`store`]: every record set of every zone at every version. One [`store::Writer`] places the nodes of an event and
 //!   publishes its number with one atomic store; readers take a [`store::View`] and never wait, nor see half an event.
 //! - [`answer()`]: a query to a whole reply, whatever the query holds ([RFC 1034 section 4.3.2]).
+//! - [`server`]: the responder as a process runs it: UDP by plain threads and batched calls, TCP, zone transfer out,
+//!   NOTIFY. `examples/serve.rs` is the whole of what it needs.
 //!
 //! What this crate does not know: events, actors, etcd, clocks. It knows [`store::Version`], a number that only rises.
 //!
 //! [RFC 1034 section 4.3.2]: https://www.rfc-editor.org/rfc/rfc1034#section-4.3.2
 
 pub mod answer;
+mod notify;
+pub mod server;
 pub mod store;
+mod tcp;
+mod transfer;
+mod udp;
 
 pub use answer::{Transport, answer};
+pub use server::Server;
 pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};
