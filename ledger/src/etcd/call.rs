@@ -31,20 +31,23 @@ pub enum CallError {
     /// etcd refused: nothing was done, and the same request will be refused again.
     #[error("etcd refused the request")]
     Refused(#[source] Error),
-    /// etcd could not take the request now (no leader, too many requests): nothing was done.
+    /// etcd could not take the request now (no leader, too many requests, our token is old): nothing was done.
     #[error("etcd cannot take the request now")]
     Busy(#[source] Error),
+    /// The request is larger than etcd takes: nothing was done.
+    #[error("the request is too large for etcd")]
+    RequestTooLarge(#[source] Error),
     /// The answer is larger than we take. Only reads ask for so much.
     #[error("the answer of etcd is too large")]
-    TooLarge(#[source] Error),
+    AnswerTooLarge(#[source] Error),
 }
 
 impl CallError {
     /// Whether it is certain that the request was not done and never will be.
     pub fn nothing_was_done(&self) -> bool {
         match self {
-            Self::NotSent { .. } | Self::Refused(_) | Self::Busy(_) => true,
-            Self::Unknown { .. } | Self::NoSpace(_) | Self::TooLarge(_) => false,
+            Self::NotSent { .. } | Self::Refused(_) | Self::Busy(_) | Self::RequestTooLarge(_) => true,
+            Self::Unknown { .. } | Self::NoSpace(_) | Self::AnswerTooLarge(_) => false,
         }
     }
 
@@ -52,8 +55,13 @@ impl CallError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::NotSent { .. } | Self::Unknown { .. } | Self::Busy(_) => true,
-            Self::NoSpace(_) | Self::Refused(_) | Self::TooLarge(_) => false,
+            Self::NoSpace(_) | Self::Refused(_) | Self::RequestTooLarge(_) | Self::AnswerTooLarge(_) => false,
         }
+    }
+
+    /// Whether signing in again would help.
+    pub(super) fn wants_new_token(&self) -> bool {
+        matches!(self, Self::Busy(Error::GRpcStatus(status)) if status.message() == OLD_TOKEN)
     }
 
     pub(super) fn of(endpoint: &str, error: Error) -> Self {
@@ -66,11 +74,15 @@ impl CallError {
         };
         let message = status.message();
         match GrpcCode(status.code() as i32) {
+            _ if message == OLD_TOKEN => Self::Busy(error),
             GrpcCode::RESOURCE_EXHAUSTED if message.contains("database space exceeded") => Self::NoSpace(error),
             GrpcCode::RESOURCE_EXHAUSTED if message.contains("too many requests") => Self::Busy(error),
             // The library's own limit on what it decodes; the server never says so of an answer.
             GrpcCode::OUT_OF_RANGE | GrpcCode::RESOURCE_EXHAUSTED if message.contains("message length too large") => {
-                Self::TooLarge(error)
+                Self::AnswerTooLarge(error)
+            }
+            _ if message.contains("request is too large") || message.contains("message larger than max") => {
+                Self::RequestTooLarge(error)
             }
             // Beyond these, a server or a proxy may give the code after it has passed the request on.
             GrpcCode::INVALID_ARGUMENT
@@ -90,6 +102,9 @@ impl CallError {
         }
     }
 }
+
+/// What etcd says to a token from before the last change of users or roles.
+const OLD_TOKEN: &str = "etcdserver: revision of auth store is old";
 
 /// A gRPC status code by its number: the enum belongs to a crate that we do not name otherwise.
 #[derive(PartialEq, Eq)]

@@ -139,25 +139,17 @@ impl Client {
         .await
     }
 
-    /// The state of every member that answers, with its endpoint.
+    /// The state of the member that is asked now.
     ///
     /// # Errors
     ///
-    /// [`CallError`] of the last member, if none answers.
-    pub async fn statuses(&self) -> Result<Vec<(&str, StatusResponse)>, CallError> {
-        let mut answers = Vec::new();
-        let mut fault = None;
-        for member in &self.inner.members {
+    /// [`CallError`], when no member answers.
+    pub async fn status(&self) -> Result<StatusResponse, CallError> {
+        self.read(|member| {
             let mut client = member.client.clone();
-            match self.attempt(member, async move { client.status().await }).await {
-                Ok(status) => answers.push((member.endpoint.as_str(), status)),
-                Err(error) => fault = Some(error),
-            }
-        }
-        match fault {
-            Some(error) if answers.is_empty() => Err(error),
-            _ => Ok(answers),
-        }
+            async move { client.status().await }
+        })
+        .await
     }
 
     async fn read<'a, T, F>(&'a self, call: impl Fn(&'a Member) -> F) -> Result<T, CallError>
@@ -200,13 +192,10 @@ impl Client {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 let error = CallError::of(endpoint, error);
-                if let CallError::Refused(Error::GRpcStatus(status)) = &error
-                    && status.message().contains("auth store is old")
+                if error.wants_new_token()
+                    && let Ok(Err(error)) = timeout(deadline, member.client.refresh_token()).await
                 {
-                    // Users or roles changed since we signed in; the next call comes with a new token.
-                    if let Ok(Err(error)) = timeout(deadline, member.client.refresh_token()).await {
-                        tracing::warn!(endpoint, %error, "cannot sign in to etcd again");
-                    }
+                    tracing::warn!(endpoint, error = &error as &dyn std::error::Error, "cannot sign in to etcd again");
                 }
                 Err(error)
             }

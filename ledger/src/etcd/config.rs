@@ -4,6 +4,30 @@ use std::{fmt, fs, io, path::PathBuf, time::Duration};
 
 use etcd_client::{Certificate, ConnectOptions, Identity, TlsOptions};
 
+/// A ledger in etcd.
+#[derive(Debug, Clone)]
+pub struct EtcdConfig {
+    /// How etcd is reached.
+    pub client: ClientConfig,
+    /// Before every key; a missing or an extra last slash means the same.
+    pub prefix: String,
+    /// The quota of members that do not tell theirs (before 3.6). Appends stop at 80 % of the quota.
+    pub quota_bytes: u64,
+    /// How long an append whose outcome is not known is asked after.
+    pub append_timeout: Duration,
+}
+
+impl Default for EtcdConfig {
+    fn default() -> Self {
+        Self {
+            client: ClientConfig::default(),
+            prefix: "/conn3ction/ledger/".into(),
+            quota_bytes: 2 << 30,
+            append_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 /// How etcd is reached, for the ledger and for the views that are written to it.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
