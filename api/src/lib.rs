@@ -1,2 +1,3 @@
 //! Being built.
 pub mod decide;
+pub mod plan;

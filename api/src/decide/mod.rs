@@ -24,7 +24,7 @@ mod zones;
 
 use std::sync::Arc;
 
-use conn3ction_schemas::{Revision, ZoneChange, event::Kind};
+use conn3ction_schemas::{Delta, RecordSet, Revision, ZoneChange, event::Kind};
 
 pub use command::{Command, Envelope, Intent};
 pub use live::Live;
@@ -38,6 +38,9 @@ use work::Work;
 
 /// The most deltas that a command is decided with inside the committer; larger ones are planned outside.
 pub const MAX_DELTAS: usize = 1_000;
+
+/// The most octets of deltas, about; the header's body stays below the 256 KiB that comes along with it.
+const MAX_OCTETS: usize = 192 * 1024;
 
 /// What a command comes to.
 #[derive(Debug, Clone)]
@@ -73,10 +76,10 @@ pub fn decide<S: State + ?Sized>(state: &S, command: &Command) -> Result<Decided
     if let Intent::Planned(planned) = &command.intent {
         return planned.settle(state).map(|zones| Decided::Planned(zones, planned.clone()));
     }
-    let (facts, work) = facts(state, &command.intent, &mut Vec::new())?;
+    let (facts, work) = facts(state, &command.intent, MAX_DELTAS, &mut Vec::new())?;
     Ok(match facts {
-        Some(facts) if facts.deltas.len() > MAX_DELTAS => {
-            let detail = format!("the request changes over {MAX_DELTAS} record sets");
+        Some(facts) if facts.deltas.len() > MAX_DELTAS || octets(&facts.deltas) > MAX_OCTETS => {
+            let detail = format!("the request changes over {MAX_DELTAS} record sets or {MAX_OCTETS} octets");
             return Err(Refusal::one(BadItem::at(RefusalKind::TooLarge, "", detail).hint("plan it first")));
         }
         Some(facts) => Decided::Event(facts),
@@ -94,7 +97,7 @@ pub fn outcome<S: State + ?Sized>(
     intent: &Intent,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Facts>, Refusal> {
-    let (facts, work) = facts(state, intent, warnings)?;
+    let (facts, work) = facts(state, intent, usize::MAX, warnings)?;
     warnings::outcome(&work, warnings);
     if let Intent::CreateZone(new) = intent {
         warnings::names_hidden(state, &new.name, warnings);
@@ -114,6 +117,7 @@ pub fn check_unchanged<S: State + ?Sized>(state: &S, intent: &Intent, expected: 
 fn facts<'s, S: State + ?Sized>(
     state: &'s S,
     intent: &Intent,
+    limit: usize,
     warnings: &mut Vec<Warning>,
 ) -> Result<(Option<Facts>, Work<'s, S>), Refusal> {
     let mut work = Work::new(state);
@@ -129,13 +133,22 @@ fn facts<'s, S: State + ?Sized>(
             (Kind::RecordsChanged, items)
         }
         Intent::CreateZone(new) => (Kind::ZoneCreated, zones::create(&mut work, new).err().into_iter().collect()),
-        Intent::DeleteZone(zone) => (Kind::ZoneDeleted, zones::delete(&mut work, zone).err().into_iter().collect()),
+        Intent::DeleteZone(zone) => {
+            (Kind::ZoneDeleted, zones::delete(&mut work, zone, limit).err().into_iter().collect())
+        }
         Intent::Planned(_) => unreachable!("what was planned has its facts"),
     };
     match Refusal::of(items) {
         Some(refusal) => Err(refusal),
         None => Ok((work.finish(kind, warnings), work)),
     }
+}
+
+fn octets(deltas: &[Delta]) -> usize {
+    let set = |set: &Option<RecordSet>| {
+        set.iter().flat_map(|set| set.rdata()).map(|rdata| rdata.as_wire().len() + 3).sum::<usize>()
+    };
+    deltas.iter().map(|delta| 24 + delta.owner.as_wire().len() + set(&delta.before) + set(&delta.after)).sum()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use conn3ction_schemas::{
@@ -38,13 +38,21 @@ struct ZoneDraft {
     wiped: bool,
     /// Content that was taken in as a whole; drafts of single sets are younger, because a plan holds only as long as
     /// its zone is untouched.
-    content: Option<Arc<dyn ZoneContent>>,
+    /// Weak, so that a whole zone does not stay in memory when its command was answered: the committer keeps the
+    /// commands of a batch as long as it decides on top of them.
+    content: Option<Weak<dyn ZoneContent>>,
 }
 
 #[derive(Debug)]
 struct Drafted {
     after: Option<RecordSet>,
     since: Revision,
+}
+
+impl ZoneDraft {
+    fn taken(&self) -> Option<Arc<dyn ZoneContent>> {
+        self.content.as_ref()?.upgrade()
+    }
 }
 
 impl<B: State> Overlay<B> {
@@ -104,7 +112,7 @@ impl<B: State> Overlay<B> {
         for change in zones {
             if let Some(draft) = self.zones.get_mut(&change.zone) {
                 draft.wiped |= content.replaces();
-                draft.content = Some(content.clone());
+                draft.content = Some(Arc::downgrade(content));
             }
         }
     }
@@ -113,7 +121,7 @@ impl<B: State> Overlay<B> {
     fn settled(&self, zone: &Name, owner: &Name) -> Vec<(SetKey, Held)> {
         let Some(draft) = self.zones.get(zone) else { return self.base.sets(zone, owner) };
         let mut sets = if draft.wiped { Vec::new() } else { self.base.sets(zone, owner) };
-        if let Some(taken) = draft.content.as_ref().and_then(|content| content.sets(owner)) {
+        if let Some(taken) = draft.taken().and_then(|content| content.sets(owner)) {
             sets.retain(|(key, _)| taken.iter().all(|(other, _)| other != key));
             sets.extend(taken.into_iter().map(|(key, set)| (key, Held { set, since: draft.since })));
             sets.sort_unstable_by_key(|(key, _)| *key);
@@ -184,7 +192,7 @@ impl<B: State> State for Overlay<B> {
             let found = self.base.first_sets(zone, under, limit.saturating_add(deleted));
             owners.extend(found.into_iter().map(|(owner, ..)| owner));
         }
-        if let Some(content) = draft.and_then(|draft| draft.content.as_ref()) {
+        if let Some(content) = draft.and_then(ZoneDraft::taken) {
             owners.extend(content.owners().filter(|owner| owner.is_at_or_below(under)));
         }
         owners.sort_unstable();

@@ -3,7 +3,7 @@
 use conn3ction_schemas::{Name, Rdata, RecordSet, RecordType, SetKey, event::ZoneLife};
 
 use super::{
-    MAX_DELTAS, changes,
+    changes,
     command::NewZone,
     refusal::{BadItem, RefusalKind},
     soa,
@@ -35,14 +35,14 @@ pub(super) fn create<S: State + ?Sized>(work: &mut Work<'_, S>, new: &NewZone) -
     Ok(())
 }
 
-/// Deletes a zone with all its data.
-pub(super) fn delete<S: State + ?Sized>(work: &mut Work<'_, S>, apex: &Name) -> Result<(), BadItem> {
+/// Deletes a zone with all its data, at most `limit` sets.
+pub(super) fn delete<S: State + ?Sized>(work: &mut Work<'_, S>, apex: &Name, limit: usize) -> Result<(), BadItem> {
     if work.state.zone(apex).is_none() {
         return Err(not_found(apex));
     }
-    let sets = work.state.first_sets(apex, apex, MAX_DELTAS + 1);
-    if sets.len() > MAX_DELTAS {
-        let detail = format!("{} has over {MAX_DELTAS} record sets", apex.without_dot());
+    let sets = work.state.first_sets(apex, apex, limit.saturating_add(1));
+    if sets.len() > limit {
+        let detail = format!("{} has over {limit} record sets", apex.without_dot());
         return Err(BadItem::at(RefusalKind::TooLarge, "", detail).hint("plan it first"));
     }
     work.live(apex.clone(), ZoneLife::Deleted);
