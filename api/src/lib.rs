@@ -1,3 +1,4 @@
 //! Being built.
 pub mod decide;
+pub mod import;
 pub mod plan;

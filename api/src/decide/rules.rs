@@ -36,7 +36,7 @@ pub(super) fn check<S: State + ?Sized>(work: &Work<'_, S>, changes: &[Change]) -
 }
 
 /// The refusal of every edit of a zone whose signatures we cannot renew.
-pub(super) fn signed_elsewhere(zone: &Name, pointer: &str) -> BadItem {
+pub(crate) fn signed_elsewhere(zone: &Name, pointer: &str) -> BadItem {
     let detail = format!("{} is signed elsewhere, and an edit would break its signatures", zone.without_dot());
     BadItem::at(RefusalKind::ZoneRule, pointer, detail).hint("import a newer signed master file")
 }
