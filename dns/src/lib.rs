@@ -11,12 +11,14 @@
 //! [RFC 1034 section 4.3.2]: https://www.rfc-editor.org/rfc/rfc1034#section-4.3.2
 
 pub mod answer;
+mod lookup;
 mod notify;
 pub mod server;
 pub mod store;
 mod tcp;
 mod transfer;
 mod udp;
+mod wire;
 
 pub use answer::{Transport, answer};
 pub use server::Server;

@@ -79,10 +79,10 @@ impl View {
         let mut depth = labels::count(&name[..name.len() - 1]);
         let mut suffix = name;
         loop {
-            if self.store.zones.apexes_at.has(depth) {
-                if let Some(zone) = self.zone_by_wire(suffix) {
-                    return Some(zone);
-                }
+            if self.store.zones.apexes_at.has(depth)
+                && let Some(zone) = self.zone_by_wire(suffix)
+            {
+                return Some(zone);
             }
             depth = depth.checked_sub(1)?;
             suffix = labels::parent(suffix)?;

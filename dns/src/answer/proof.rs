@@ -1,0 +1,213 @@
+//! Proofs of what is not there, from the NSEC or NSEC3 records that a signed zone was imported with
+//! ([RFC 4035 section 3.1.3], [RFC 5155 section 7.2]). A zone without them gets none.
+//!
+//! [RFC 4035 section 3.1.3]: https://www.rfc-editor.org/rfc/rfc4035#section-3.1.3
+//! [RFC 5155 section 7.2]: https://www.rfc-editor.org/rfc/rfc5155#section-7.2
+
+use conn3ction_schemas::{RecordType, SetKey};
+
+use super::{Answer, Expanded, nsec3::Hashing};
+use crate::{
+    lookup::Match,
+    store::{
+        Held, ZoneView,
+        labels::{parent, starts},
+        node::State,
+    },
+    wire::{Full, Owner},
+};
+
+/// How a zone proves.
+enum Chain {
+    Nsec,
+    Nsec3(Hashing),
+}
+
+/// The records of one proof; no more than three are ever needed.
+#[derive(Default)]
+struct Proof {
+    owners: [Option<Held>; 3],
+}
+
+impl Proof {
+    fn add(&mut self, found: Option<Held>) {
+        let Some(found) = found else { return };
+        let is_there = |other: &Held| other.state().owner() == found.state().owner();
+        if self.owners.iter().flatten().any(is_there) {
+            return;
+        }
+        if let Some(free) = self.owners.iter_mut().find(|owner| owner.is_none()) {
+            *free = Some(found);
+        }
+    }
+}
+
+impl Answer<'_, '_> {
+    /// No such name, and no wildcard below its closest encloser at depth `encloser`.
+    pub(super) fn prove_name_error(&mut self, zone: &ZoneView<'_>, encloser: usize) -> Result<(), Full> {
+        let Some(chain) = self.chain(zone) else { return Ok(()) };
+        let name = self.below(zone);
+        let (name, mut proof) = (name.as_slice(), Proof::default());
+        let mut wildcard = Labels::default();
+        wildcard.push(b"\x01*");
+        wildcard.push(suffix(name, encloser));
+        match &chain {
+            Chain::Nsec => {
+                proof.add(covering(zone, name));
+                proof.add(covering(zone, wildcard.as_slice()));
+            }
+            Chain::Nsec3(hashing) => {
+                proof.add(hashing.matching(zone, suffix(name, encloser)));
+                proof.add(hashing.covering(zone, suffix(name, encloser + 1)));
+                proof.add(hashing.covering(zone, wildcard.as_slice()));
+            }
+        }
+        self.put_proof(zone, &proof, chain.rtype())
+    }
+
+    /// The name exists without this type, or a wildcard stands for it and lacks the type.
+    pub(super) fn prove_no_data(&mut self, zone: &ZoneView<'_>, found: &Match) -> Result<(), Full> {
+        let Some(chain) = self.chain(zone) else { return Ok(()) };
+        let name = self.below(zone);
+        let (name, mut proof) = (name.as_slice(), Proof::default());
+        let state = found.owner.state();
+        match (&chain, found.expanded_at) {
+            (Chain::Nsec, expanded) => {
+                proof.add(covering(zone, state.owner()));
+                if expanded.is_some() {
+                    proof.add(covering(zone, name));
+                }
+            }
+            (Chain::Nsec3(hashing), None) => add_no_type(&mut proof, hashing, zone, name),
+            (Chain::Nsec3(hashing), Some(encloser)) => {
+                proof.add(hashing.matching(zone, suffix(name, encloser)));
+                proof.add(hashing.covering(zone, suffix(name, encloser + 1)));
+                proof.add(hashing.matching(zone, state.owner()));
+            }
+        }
+        self.put_proof(zone, &proof, chain.rtype())
+    }
+
+    /// The answer came from a wildcard: the name itself does not exist.
+    pub(super) fn prove_expansion(&mut self, zone: &ZoneView<'_>, expanded: Expanded) -> Result<(), Full> {
+        let Some(chain) = self.chain(zone) else { return Ok(()) };
+        let mut name = Labels::default();
+        let below_len = expanded.len - zone.apex().as_wire().len();
+        // The question's case is kept in the message; here the name is looked up.
+        name.push(self.message.written().get(expanded.at..expanded.at + below_len).unwrap_or_default());
+        name.octets.make_ascii_lowercase();
+        let name = name.as_slice();
+        let mut proof = Proof::default();
+        match &chain {
+            Chain::Nsec => proof.add(covering(zone, name)),
+            Chain::Nsec3(hashing) => proof.add(hashing.covering(zone, suffix(name, expanded.encloser + 1))),
+        }
+        self.put_proof(zone, &proof, chain.rtype())
+    }
+
+    /// The delegation at `cut` is not signed.
+    pub(super) fn prove_no_ds(&mut self, zone: &ZoneView<'_>, cut: &State<'_>) -> Result<(), Full> {
+        let Some(chain) = self.chain(zone) else { return Ok(()) };
+        let mut proof = Proof::default();
+        match &chain {
+            Chain::Nsec => proof.add(covering(zone, cut.owner())),
+            Chain::Nsec3(hashing) => add_no_type(&mut proof, hashing, zone, cut.owner()),
+        }
+        self.put_proof(zone, &proof, chain.rtype())
+    }
+
+    fn put_proof(&mut self, zone: &ZoneView<'_>, proof: &Proof, rtype: RecordType) -> Result<(), Full> {
+        for held in proof.owners.iter().flatten() {
+            let state = held.state();
+            let owner = Owner::Below(state.owner(), self.apex_at(zone));
+            if let Some(set) = state.set(SetKey::of(rtype)) {
+                self.message.put_set(owner, &set, None, None)?;
+                self.put_signatures(&state, owner, rtype, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn chain(&self, zone: &ZoneView<'_>) -> Option<Chain> {
+        if !self.dnssec_ok {
+            return None;
+        }
+        let apex = zone.find(&[])?;
+        let state = apex.state();
+        if let Some(parameters) = state.set(SetKey::of(RecordType::NSEC3PARAM)) {
+            return Hashing::from_parameters(&parameters).map(Chain::Nsec3);
+        }
+        state.set(SetKey::of(RecordType::NSEC)).map(|_| Chain::Nsec)
+    }
+
+    /// The present name's labels below the apex.
+    fn below(&self, zone: &ZoneView<'_>) -> Labels {
+        let mut labels = Labels::default();
+        labels.push(&self.name[..self.name_len - zone.apex().as_wire().len()]);
+        labels
+    }
+}
+
+impl Chain {
+    fn rtype(&self) -> RecordType {
+        match self {
+            Chain::Nsec => RecordType::NSEC,
+            Chain::Nsec3(_) => RecordType::NSEC3,
+        }
+    }
+}
+
+/// `name` is there and lacks a type, or is an unsigned delegation in an opt-out span (RFC 5155 section 7.2.4).
+fn add_no_type(proof: &mut Proof, hashing: &Hashing, zone: &ZoneView<'_>, name: &[u8]) {
+    if let Some(found) = hashing.matching(zone, name) {
+        return proof.add(Some(found));
+    }
+    let mut next_closer = name;
+    while let Some(encloser) = parent(next_closer) {
+        if let Some(found) = hashing.matching(zone, encloser) {
+            proof.add(Some(found));
+            return proof.add(hashing.covering(zone, next_closer));
+        }
+        next_closer = encloser;
+    }
+}
+
+/// The NSEC at `name`, or the one whose span holds it.
+fn covering(zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
+    zone.last_before(name, |state| state.set(SetKey::of(RecordType::NSEC)).is_some())
+}
+
+/// The last `depth` labels of `name`.
+fn suffix(name: &[u8], depth: usize) -> &[u8] {
+    let (starts, labels) = starts(name);
+    match labels.checked_sub(depth) {
+        Some(skip) if depth > 0 => &name[starts[skip] as usize..],
+        Some(_) => &[],
+        None => name,
+    }
+}
+
+/// A name's labels in a buffer of their own.
+struct Labels {
+    octets: [u8; 257],
+    len: usize,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self { octets: [0; 257], len: 0 }
+    }
+}
+
+impl Labels {
+    fn push(&mut self, labels: &[u8]) {
+        if let Some(free) = self.octets.get_mut(self.len..self.len + labels.len()) {
+            free.copy_from_slice(labels);
+            self.len += labels.len();
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+}
