@@ -148,6 +148,9 @@ fn unchanged(state: &Live, envelope: &Envelope, apex: &Name) -> Result<(), Refus
     }
 }
 
+/// The sets of one owner by key.
+type Sets = Vec<(SetKey, RecordSet)>;
+
 /// What an import comes to, besides its deltas.
 struct Diff {
     zone: PlannedZone,
@@ -238,7 +241,7 @@ impl Incoming {
     }
 
     /// Visits each owner of the zone or the file once, in canonical order, with its sets in both.
-    fn walk<'a>(&'a self, state: &Live, visit: &mut dyn FnMut(&Name, Vec<(SetKey, RecordSet)>, &'a [ZoneSet])) {
+    fn walk<'a>(&'a self, state: &Live, visit: &mut dyn FnMut(&Name, Sets, &'a [ZoneSet])) {
         let zone = state.view().zone(&self.apex);
         let mut old = zone.iter().flat_map(|zone| zone.owners()).map(|owner| {
             let sets: Vec<_> = owner.sets().map(|set| (set.key(), set.to_record_set())).collect();
@@ -308,7 +311,7 @@ impl ZoneContent for Incoming {
 }
 
 /// The differences at one owner, by key.
-fn deltas(owner: &Name, old: Vec<(SetKey, RecordSet)>, new: &[ZoneSet], mode: Mode) -> Vec<Delta> {
+fn deltas(owner: &Name, old: Sets, new: &[ZoneSet], mode: Mode) -> Vec<Delta> {
     let mut found: Vec<Delta> = Vec::new();
     for set in new {
         let before = old.iter().find(|(key, _)| *key == set.key).map(|(_, set)| set);
