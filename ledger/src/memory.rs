@@ -124,17 +124,15 @@ impl Ledger for MemoryLedger {
 }
 
 /// The first of `events` that fit `max_bytes`, and at least one.
-pub(crate) fn at_most(events: &[Arc<Event>], max_bytes: usize) -> Vec<Arc<Event>> {
-    let mut left = max_bytes;
-    let fits = events.iter().enumerate().take_while(|(place, event)| match left.checked_sub(event.size()) {
-        Some(rest) => {
-            left = rest;
-            true
+pub(crate) fn at_most<'a>(events: impl IntoIterator<Item = &'a Arc<Event>>, max_bytes: usize) -> Vec<Arc<Event>> {
+    let mut taken = Vec::new();
+    let mut size_bytes = 0;
+    for event in events {
+        size_bytes += event.size();
+        if size_bytes > max_bytes && !taken.is_empty() {
+            break;
         }
-        None => {
-            left = 0;
-            *place == 0
-        }
-    });
-    fits.map(|(_, event)| Arc::clone(event)).collect()
+        taken.push(Arc::clone(event));
+    }
+    taken
 }

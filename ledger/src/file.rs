@@ -1,1 +1,0 @@
-//! A log in append-only segment files, the embedded default.

@@ -1,0 +1,194 @@
+//! Opening a directory: which segments there are, where the log ends, and what a crash left behind its end.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use conn3ction_schemas::Revision;
+
+use super::{
+    OpenError,
+    disk::{Disk, DiskFile},
+    frame::{FrameHead, HEAD_BYTES, Kind},
+    frames::{Fault, Frames},
+    segment::{self, Segment, UNFINISHED},
+    stored,
+};
+use crate::Head;
+
+/// Sectors reach the disk or do not, each on its own.
+const SECTOR_BYTES: u64 = 512;
+
+/// A log that can be appended to.
+pub(super) struct Opened {
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) head: Head,
+    /// The last segment's file.
+    pub(super) file: Box<dyn DiskFile>,
+    /// Where the next frame goes.
+    pub(super) end: u64,
+}
+
+pub(super) fn open(disk: &dyn Disk) -> Result<Opened, OpenError> {
+    let mut segments: Vec<Arc<Segment>> = list(disk)?.into_values().map(Arc::new).collect();
+    let Some(last) = segments.last() else {
+        let (first, file, end) = segment::create(disk, 0, &Head::EMPTY)?;
+        segments.push(Arc::new(first));
+        return Ok(Opened { segments, head: Head::EMPTY, file, end });
+    };
+    // Only what has a successor is packed, and every name is durable before the next one appears.
+    if last.is_packed() {
+        return Err(damaged(last, last.base.next(), "the segment after it is missing".into()));
+    }
+    let (head, end, index) = walk(disk, last)?;
+    let file = disk.open(&last.plain_name())?;
+    let len = file.len()?;
+    if len > end {
+        tracing::warn!(
+            segment = last.plain_name(),
+            revision = head.revision.0,
+            cut_bytes = len - end,
+            "cut off a write that a crash left unfinished"
+        );
+        file.cut(end)?;
+    }
+    // What was read may be in the page cache only; nobody shall see it before it is durable.
+    file.sync()?;
+    last.set_end(end);
+    last.set_index(index);
+    Ok(Opened { head, file, end, segments })
+}
+
+/// The segments in their order, after removing what was not finished or is there twice.
+fn list(disk: &dyn Disk) -> Result<BTreeMap<u32, Segment>, OpenError> {
+    let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
+    for name in disk.list()? {
+        if name.ends_with(UNFINISHED) {
+            disk.remove(&name)?;
+            continue;
+        }
+        let Some(segment) = Segment::parse(&name) else { continue };
+        match segments.get(&segment.number) {
+            Some(other) if other.base != segment.base => {
+                return Err(damaged(other, other.base.min(segment.base).next(), "two segments have its number".into()));
+            }
+            // The packed one appeared when it was whole; the plain one was about to be removed.
+            Some(other) => {
+                disk.remove(&other.plain_name())?;
+                segments.insert(segment.number, Segment::new(segment.number, segment.base, true));
+            }
+            None => {
+                segments.insert(segment.number, segment);
+            }
+        }
+    }
+    let mut missing = Revision(1);
+    for (expected, segment) in segments.values().enumerate() {
+        if segment.number as usize != expected {
+            return Err(damaged(segment, missing, "a segment before it is missing".into()));
+        }
+        missing = segment.base.next();
+    }
+    Ok(segments)
+}
+
+type Index = Vec<(Revision, u64)>;
+
+/// Walks the last segment: the head, where it ends, its index.
+fn walk(disk: &dyn Disk, last: &Segment) -> Result<(Head, u64, Index), OpenError> {
+    let mut frames = Frames::open(disk, last).map_err(|fault| refuse(last, last.base, fault))?;
+    let mut head = frames.start().map_err(|fault| refuse(last, last.base, fault))?;
+    if head.revision != last.base {
+        return Err(damaged(last, last.base.next(), "its name does not say where it begins".into()));
+    }
+    let mut index = Vec::new();
+    loop {
+        let (frame, fault) = match frames.peek() {
+            Ok(None) => break,
+            Ok(Some(frame)) => match step(&mut frames, &frame, &mut head, &mut index) {
+                Ok(()) => continue,
+                Err(fault) => (Some(frame), fault),
+            },
+            Err(fault) => (None, fault),
+        };
+        if !is_torn(&mut frames, frame, &fault).map_err(|fault| refuse(last, head.revision, fault))? {
+            return Err(refuse(last, head.revision, fault));
+        }
+        break;
+    }
+    Ok((head, frames.offset(), index))
+}
+
+fn step(frames: &mut Frames, frame: &FrameHead, head: &mut Head, index: &mut Index) -> Result<(), Fault> {
+    let payload = frames.payload(frame)?;
+    match frame.kind {
+        Kind::Chunk => {}
+        Kind::Batch => {
+            let after = stored::decode_batch_head(&payload).map_err(|error| Fault::Damaged(error.to_string()))?;
+            if after.revision != frame.revision || after.revision < head.revision {
+                return Err(Fault::Damaged(format!("a batch up to {} follows {}", after.revision, head.revision)));
+            }
+            segment::note(index, head.revision, frames.offset());
+            *head = after;
+        }
+        Kind::Start | Kind::Table => return Err(Fault::Damaged("this kind of frame does not belong here".into())),
+    }
+    frames.pass(frame);
+    Ok(())
+}
+
+/// Whether the bad frame at the cursor is what a crash leaves of a write that nobody was told of, and not damage.
+///
+/// Before a batch is written all before it is durable, so a torn write is either chunks or one batch, and nothing that was
+/// acknowledged stands behind it. What the medium did not take is missing at the end or reads as whole zero sectors. A
+/// changed octet in the very last batch leaves neither, so it is told apart from a torn one.
+fn is_torn(frames: &mut Frames, frame: Option<FrameHead>, fault: &Fault) -> Result<bool, Fault> {
+    match fault {
+        Fault::Io(_) | Fault::Newer(_) => return Ok(false),
+        Fault::Incomplete | Fault::Damaged(_) => {}
+    }
+    let (start, end) = (frames.offset(), frames.end());
+    let rest = frames.octets(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;
+    let was_batch = frame.is_some_and(|frame| frame.kind == Kind::Batch);
+    for offset in (8..rest.len()).step_by(8) {
+        let follows = FrameHead::decode(&rest[offset..]).filter(|later| {
+            let payload = offset + HEAD_BYTES..offset + HEAD_BYTES + later.padded_bytes();
+            (later.kind == Kind::Batch || was_batch) && rest.get(payload).is_some_and(|payload| later.fits(payload))
+        });
+        if follows.is_some() {
+            return Ok(false);
+        }
+    }
+    if matches!(fault, Fault::Incomplete) {
+        return Ok(true);
+    }
+    let frame_end = frame.map_or(end, |frame| start + frame.total_bytes());
+    let mut sector = start;
+    while sector < frame_end {
+        let next = (sector + 1).next_multiple_of(SECTOR_BYTES).min(frame_end);
+        let octets = frames.octets(sector, usize::try_from(next - sector).unwrap_or(usize::MAX))?;
+        if octets.iter().all(|&octet| octet == 0) {
+            return Ok(true);
+        }
+        sector = next;
+    }
+    Ok(false)
+}
+
+fn refuse(segment: &Segment, before: Revision, fault: Fault) -> OpenError {
+    match fault {
+        Fault::Io(error) => error.into(),
+        Fault::Incomplete => damaged(segment, before.next(), "it is cut off".into()),
+        Fault::Damaged(detail) => damaged(segment, before.next(), detail),
+        Fault::Newer(version) => OpenError::Newer { segment: segment.plain_name(), version },
+    }
+}
+
+fn damaged(segment: &Segment, revision: Revision, detail: String) -> OpenError {
+    let segment = if segment.is_packed() { segment.packed_name() } else { segment.plain_name() };
+    OpenError::Damaged { revision, segment, detail }
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

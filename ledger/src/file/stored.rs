@@ -1,0 +1,199 @@
+//! The payloads of frames: a batch with the head that it makes, a chunk with its name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use conn3ction_schemas::event::{FormError, Salt, SealedHeader};
+use minicbor::{Decoder, Encode, Encoder};
+use uuid::Uuid;
+
+use crate::{Body, Event, Head};
+
+/// Where a frame begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The segment's number.
+    pub(super) segment: u32,
+    /// Octets from the segment's begin.
+    pub(super) offset: u64,
+}
+
+type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+
+/// Adds `[head, [event …]]` and the places of the chunks of each large body, in the order of the events that name them.
+pub(super) fn encode_batch(out: &mut Vec<u8>, head: &Head, events: &[Arc<Event>], places: &[Vec<Place>]) {
+    let mut e = Encoder::new(out);
+    let written: Written = (|| {
+        e.array(2)?;
+        put_head(&mut e, head)?;
+        e.array(events.len() as u64)?;
+        for event in events {
+            put_event(&mut e, event)?;
+        }
+        e.array(places.len() as u64)?;
+        for body in places {
+            e.array(2 * body.len() as u64)?;
+            for place in body {
+                e.u32(place.segment)?.u64(place.offset)?;
+            }
+        }
+        Ok(())
+    })();
+    infallible(written);
+}
+
+/// Adds `head`.
+pub(super) fn encode_head(out: &mut Vec<u8>, head: &Head) {
+    infallible(put_head(&mut Encoder::new(out), head));
+}
+
+fn put_head(e: &mut Encoder<&mut Vec<u8>>, head: &Head) -> Written {
+    e.array(6)?;
+    head.epoch.encode(e, &mut ())?;
+    head.revision.encode(e, &mut ())?;
+    head.hash.encode(e, &mut ())?;
+    head.committed_at.encode(e, &mut ())?;
+    head.closed.encode(e, &mut ())?;
+    e.bytes(head.batch.as_bytes())?.ok()
+}
+
+/// `[header, salt, [chunk …]]`, or `[header, salt, body id, chunk count]`.
+fn put_event(e: &mut Encoder<&mut Vec<u8>>, event: &Event) -> Written {
+    let members = match event.body {
+        Body::Inline(_) => 3,
+        Body::Parts { .. } => 4,
+    };
+    e.array(members)?.bytes(event.header.octets())?.bytes(&event.salt.0)?;
+    match &event.body {
+        Body::Inline(chunks) => {
+            e.array(chunks.len() as u64)?;
+            for chunk in chunks {
+                e.bytes(chunk)?;
+            }
+        }
+        Body::Parts { id, count } => {
+            e.bytes(id.as_bytes())?.u32(*count)?;
+        }
+    }
+    Ok(())
+}
+
+fn infallible(written: Written) {
+    if written.is_err() {
+        unreachable!("writing to a vector cannot fail");
+    }
+}
+
+/// Reads the head only.
+pub(super) fn decode_batch_head(payload: &[u8]) -> Result<Head, FormError> {
+    let mut d = Decoder::new(payload);
+    members(&mut d, 2)?;
+    get_head(&mut d)
+}
+
+/// Reads a head that stands alone.
+pub(super) fn decode_head(payload: &[u8]) -> Result<Head, FormError> {
+    get_head(&mut Decoder::new(payload))
+}
+
+/// Reads the events and the head that they make. The events keep no reference to `payload`: a small one that is held for long
+/// must not hold a large read buffer with it.
+pub(super) fn decode_batch(payload: &[u8]) -> Result<(Head, Vec<Arc<Event>>), FormError> {
+    let mut d = Decoder::new(payload);
+    members(&mut d, 2)?;
+    let head = get_head(&mut d)?;
+    let mut events = Vec::new();
+    for _ in 0..length(&mut d)? {
+        events.push(Arc::new(get_event(&mut d)?));
+    }
+    Ok((head, events))
+}
+
+/// Reads where the chunks of each large body are, each body with its id.
+pub(super) fn decode_places(payload: &[u8]) -> Result<Vec<(Uuid, Vec<Place>)>, FormError> {
+    let mut d = Decoder::new(payload);
+    members(&mut d, 2)?;
+    d.skip()?;
+    let mut bodies = Vec::new();
+    for _ in 0..length(&mut d)? {
+        let members = length(&mut d)?;
+        for member in 0..members {
+            if members == 4 && member == 2 {
+                bodies.push(get_uuid(&mut d)?);
+            } else {
+                d.skip()?;
+            }
+        }
+    }
+    members(&mut d, bodies.len() as u64)?;
+    let mut all = Vec::new();
+    for body in bodies {
+        let mut places = Vec::new();
+        for _ in 0..length(&mut d)? / 2 {
+            places.push(Place { segment: d.u32()?, offset: d.u64()? });
+        }
+        all.push((body, places));
+    }
+    Ok(all)
+}
+
+fn get_head(d: &mut Decoder<'_>) -> Result<Head, FormError> {
+    members(d, 6)?;
+    Ok(Head {
+        epoch: d.decode()?,
+        revision: d.decode()?,
+        hash: d.decode()?,
+        committed_at: d.decode()?,
+        closed: d.decode()?,
+        batch: get_uuid(d)?,
+    })
+}
+
+fn get_event(d: &mut Decoder<'_>) -> Result<Event, FormError> {
+    let members = length(d)?;
+    let header = SealedHeader::decode(Bytes::copy_from_slice(d.bytes()?))?;
+    let salt: [u8; 16] = d.bytes()?.try_into().map_err(|_| malformed("a salt has 16 octets"))?;
+    let body = match members {
+        3 => {
+            let mut chunks = Vec::new();
+            for _ in 0..length(d)? {
+                chunks.push(Bytes::copy_from_slice(d.bytes()?));
+            }
+            Body::Inline(chunks)
+        }
+        4 => Body::Parts { id: get_uuid(d)?, count: d.u32()? },
+        _ => return Err(malformed("an event has three or four members")),
+    };
+    Ok(Event { header, salt: Salt(salt), body })
+}
+
+fn get_uuid(d: &mut Decoder<'_>) -> Result<Uuid, FormError> {
+    Uuid::from_slice(d.bytes()?).map_err(|_| malformed("a UUID has 16 octets"))
+}
+
+fn length(d: &mut Decoder<'_>) -> Result<u64, FormError> {
+    d.array()?.ok_or_else(|| malformed("an array of indefinite length"))
+}
+
+fn members(d: &mut Decoder<'_>, count: u64) -> Result<(), FormError> {
+    if length(d)? == count { Ok(()) } else { Err(malformed("an array of another length")) }
+}
+
+fn malformed(detail: &str) -> FormError {
+    FormError::Malformed(detail.into())
+}
+
+/// The octets before a chunk's own: its body's id and its index.
+pub(super) const CHUNK_NAME_BYTES: usize = 20;
+
+/// Adds a chunk with its name.
+pub(super) fn encode_chunk(out: &mut Vec<u8>, body: Uuid, index: u32, chunk: &[u8]) {
+    out.extend_from_slice(body.as_bytes());
+    out.extend_from_slice(&index.to_le_bytes());
+    out.extend_from_slice(chunk);
+}
+
+/// Whether the payload of a chunk frame is this chunk.
+pub(super) fn is_chunk(payload: &[u8], body: Uuid, index: u32) -> bool {
+    payload.get(..16) == Some(body.as_bytes()) && payload.get(16..CHUNK_NAME_BYTES) == Some(&index.to_le_bytes())
+}

@@ -1,0 +1,243 @@
+//! The one thread that writes: one append at a time, one write and one `fdatasync` each.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    disk::DiskFile,
+    frame::{self, Kind},
+    recover::Opened,
+    segment::{self, Segment},
+    stored::{self, Place},
+};
+use crate::{AppendError, Batch, Body, Head};
+
+/// A segment that is this long gets a successor.
+pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Chunks are made durable when this much has come together, so that the append that names them does not wait for all.
+const STAGED_SYNC_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How long chunks are remembered that no event names. Their octets stay in the segment, where nobody looks at them.
+const STAGED_FOR: Duration = Duration::from_secs(3600);
+
+/// What the thread is asked to do.
+pub(super) enum Job {
+    Append { head: Head, now: Head, batch: Batch, reply: oneshot::Sender<Result<Head, AppendError>> },
+    Stage { body: Uuid, index: u32, chunk: Bytes, reply: oneshot::Sender<Result<(), AppendError>> },
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// Closed segments go to the packer.
+    packer: mpsc::Sender<Arc<Segment>>,
+    segment: Arc<Segment>,
+    segment_bytes: u64,
+    file: Box<dyn DiskFile>,
+    head: Head,
+    /// Where the next frame goes.
+    end: u64,
+    /// Everything before is durable.
+    synced: u64,
+    staged: HashMap<Uuid, Staged>,
+    /// A durable write failed.
+    poisoned: bool,
+    frame: Vec<u8>,
+}
+
+struct Staged {
+    since: Instant,
+    places: BTreeMap<u32, Place>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        segment: Arc<Segment>,
+        opened: Opened,
+        segment_bytes: u64,
+        packer: mpsc::Sender<Arc<Segment>>,
+    ) -> Self {
+        let Opened { head, file, end, .. } = opened;
+        Self {
+            shared,
+            packer,
+            segment,
+            segment_bytes,
+            file,
+            head,
+            end,
+            synced: end,
+            staged: HashMap::new(),
+            poisoned: false,
+            frame: Vec::new(),
+        }
+    }
+
+    /// Works until nobody can ask any more.
+    pub(super) fn run(mut self, jobs: &mut tokio::sync::mpsc::Receiver<Job>) {
+        while let Some(job) = jobs.blocking_recv() {
+            // Whoever asked may have gone away; the work is done all the same.
+            match job {
+                Job::Append { head, now, batch, reply } => {
+                    let _ = reply.send(self.append(&head, now, &batch));
+                }
+                Job::Stage { body, index, chunk, reply } => {
+                    let _ = reply.send(self.stage(body, index, &chunk));
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, head: &Head, now: Head, batch: &Batch) -> Result<Head, AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        if *head != self.head {
+            return Err(AppendError::Conflict { actual: Box::new(self.head.clone()) });
+        }
+        let places = self.places(batch)?;
+        self.roll_if_long()?;
+        // A whole batch at the end of the log shows that all before it is durable; recovery relies on it.
+        self.sync_staged()?;
+        self.frame.clear();
+        let pushed = frame::push(&mut self.frame, Kind::Batch, now.revision, |out| {
+            stored::encode_batch(out, &now, &batch.events, &places);
+        });
+        if pushed.is_none() {
+            return Err(too_large(batch));
+        }
+        let start = self.end;
+        self.write(Some(batch))?;
+        self.file.sync().map_err(|error| self.poison(Some(batch), error))?;
+        self.synced = self.end;
+        if !batch.events.is_empty() {
+            self.segment.note(self.head.revision, start);
+        }
+        for event in &batch.events {
+            if let Body::Parts { id, .. } = event.body {
+                self.staged.remove(&id);
+            }
+        }
+        self.segment.set_end(self.end);
+        self.head = now;
+        self.shared.publish(&self.head, &batch.events);
+        Ok(self.head.clone())
+    }
+
+    fn stage(&mut self, body: Uuid, index: u32, chunk: &[u8]) -> Result<(), AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned);
+        }
+        self.roll_if_long()?;
+        self.frame.clear();
+        let pushed = frame::push(&mut self.frame, Kind::Chunk, self.head.revision, |out| {
+            stored::encode_chunk(out, body, index, chunk);
+        });
+        if pushed.is_none() {
+            return Err(AppendError::TooLarge {
+                size_bytes: chunk.len(),
+                limit_bytes: frame::MAX_PAYLOAD_BYTES as usize - stored::CHUNK_NAME_BYTES,
+            });
+        }
+        let place = Place { segment: self.segment.number, offset: self.end };
+        self.write(None)?;
+        if self.end - self.synced >= STAGED_SYNC_BYTES {
+            self.sync_staged()?;
+        }
+        self.staged.retain(|_, staged| staged.since.elapsed() < STAGED_FOR);
+        let staged = self.staged.entry(body);
+        let staged = staged.or_insert_with(|| Staged { since: Instant::now(), places: BTreeMap::new() });
+        staged.since = Instant::now();
+        staged.places.insert(index, place);
+        Ok(())
+    }
+
+    /// The places of the chunks of each large body that `batch` names.
+    fn places(&self, batch: &Batch) -> Result<Vec<Vec<Place>>, AppendError> {
+        let mut all = Vec::new();
+        for event in &batch.events {
+            let Body::Parts { id, count } = event.body else { continue };
+            let missing = || AppendError::MissingBody { body: id };
+            let staged = self.staged.get(&id).ok_or_else(missing)?;
+            let places = (0..count).map(|index| staged.places.get(&index).copied());
+            all.push(places.collect::<Option<Vec<Place>>>().ok_or_else(missing)?);
+        }
+        Ok(all)
+    }
+
+    /// Writes the frame in hand, of `batch` if it is one.
+    fn write(&mut self, batch: Option<&Batch>) -> Result<(), AppendError> {
+        match self.file.write_at(&self.frame, self.end) {
+            Ok(()) => {
+                self.end += self.frame.len() as u64;
+                Ok(())
+            }
+            Err(error) if is_full(&error) && self.file.cut(self.end).is_ok() => Err(AppendError::Full(error.into())),
+            Err(error) => Err(self.poison(batch, error)),
+        }
+    }
+
+    fn sync_staged(&mut self) -> Result<(), AppendError> {
+        if self.synced < self.end {
+            self.file.sync().map_err(|error| self.poison(None, error))?;
+            self.synced = self.end;
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment if this one is long enough.
+    fn roll_if_long(&mut self) -> Result<(), AppendError> {
+        if self.end < self.segment_bytes {
+            return Ok(());
+        }
+        self.sync_staged()?;
+        let made = segment::create(&*self.shared.disk, self.segment.number + 1, &self.head);
+        let (next, file, end) = made.map_err(|error| match error {
+            error if is_full(&error) => AppendError::Full(error.into()),
+            // Its name may have become durable all the same, so appending to the old one could fork the log.
+            error => self.poison(None, error),
+        })?;
+        let next = Arc::new(next);
+        self.segment.set_end(u64::MAX);
+        self.shared.add(Arc::clone(&next));
+        // Without a packer the segment is packed when the log is opened the next time.
+        let _ = self.packer.send(std::mem::replace(&mut self.segment, next));
+        (self.file, self.end, self.synced) = (file, end, end);
+        Ok(())
+    }
+
+    /// Stops all appending. What became of `batch` is not known; of other writes nothing was acknowledged.
+    fn poison(&mut self, batch: Option<&Batch>, error: io::Error) -> AppendError {
+        self.poisoned = true;
+        tracing::error!(
+            segment = self.segment.plain_name(),
+            error = &error as &dyn std::error::Error,
+            "a durable write failed; the ledger takes no more until it is opened again"
+        );
+        match batch {
+            Some(batch) => AppendError::Unconfirmed { batch: batch.id, source: error.into() },
+            None => AppendError::Poisoned,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn too_large(batch: &Batch) -> AppendError {
+    AppendError::TooLarge {
+        size_bytes: batch.events.iter().map(|event| event.size()).sum(),
+        limit_bytes: frame::MAX_PAYLOAD_BYTES as usize,
+    }
+}
