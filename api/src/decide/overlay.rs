@@ -34,6 +34,8 @@ struct ZoneDraft {
     serial: Serial,
     since: Revision,
     exists: bool,
+    /// The last revision at which it came, went or was taken in as a whole, which counts as a change of all its sets.
+    whole: Option<Revision>,
     /// What the base holds of it is gone.
     wiped: bool,
     /// Content that was taken in as a whole; drafts of single sets are younger, because a plan holds only as long as
@@ -87,12 +89,21 @@ impl<B: State> Overlay<B> {
 
     fn note_zones(&mut self, zones: &[ZoneChange], revision: Revision) {
         for change in zones {
-            let fresh =
-                || ZoneDraft { serial: change.after, since: revision, exists: true, wiped: false, content: None };
+            let fresh = || ZoneDraft {
+                serial: change.after,
+                since: revision,
+                exists: true,
+                whole: None,
+                wiped: false,
+                content: None,
+            };
             let draft = self.zones.entry(change.zone.clone()).or_insert_with(fresh);
             draft.serial = change.after;
             draft.since = revision;
             draft.exists = change.life != ZoneLife::Deleted;
+            if change.life != ZoneLife::Stays {
+                draft.whole = Some(revision);
+            }
             if change.life == ZoneLife::Deleted {
                 draft.wiped = true;
                 draft.content = None;
@@ -113,6 +124,7 @@ impl<B: State> Overlay<B> {
             if let Some(draft) = self.zones.get_mut(&change.zone) {
                 draft.wiped |= content.replaces();
                 draft.content = Some(Arc::downgrade(content));
+                draft.whole = Some(draft.since);
             }
         }
     }
@@ -205,20 +217,19 @@ impl<B: State> State for Overlay<B> {
     }
 
     fn changed_since(&self, scope: Scope<'_>, than: Revision) -> Option<Revision> {
-        let later = |revision: Revision| Some(revision).filter(|revision| *revision > than);
-        let (zone, own) = match scope {
-            Scope::Zone(zone) => (zone, None),
-            Scope::Owner(zone, owner) => {
-                (zone, self.drafted(zone, owner).and_then(|sets| sets.values().map(|set| set.since).max()))
-            }
-            Scope::Set(zone, owner, key) => {
-                (zone, self.drafted(zone, owner).and_then(|sets| sets.get(&key)).map(|set| set.since))
-            }
+        let drafts = |zone: &Name, owner: &Name, key: Option<SetKey>| {
+            let own = self.drafted(zone, owner).and_then(|sets| match key {
+                Some(key) => sets.get(&key).map(|set| set.since),
+                None => sets.values().map(|set| set.since).max(),
+            });
+            own.max(self.zones.get(zone).and_then(|draft| draft.whole))
         };
-        let draft = self.zones.get(zone);
-        let as_a_whole =
-            draft.filter(|draft| matches!(scope, Scope::Zone(_)) || draft.wiped || draft.content.is_some());
-        own.or(as_a_whole.map(|draft| draft.since)).and_then(later).or_else(|| self.base.changed_since(scope, than))
+        let last = match scope {
+            Scope::Zone(zone) => self.zones.get(zone).map(|draft| draft.since),
+            Scope::Owner(zone, owner) => drafts(zone, owner, None),
+            Scope::Set(zone, owner, key) => drafts(zone, owner, Some(key)),
+        };
+        last.filter(|last| *last > than).or_else(|| self.base.changed_since(scope, than))
     }
 
     fn seen(&self, actor: &Actor, key: &str) -> Option<(Hash, Revision)> {

@@ -23,6 +23,8 @@ pub(crate) struct MapState {
     pub(crate) revision: Revision,
     pub(crate) zones: BTreeMap<Name, (Serial, bool, Revision)>,
     pub(crate) sets: BTreeMap<(Name, Name, SetKey), (Option<RecordSet>, Revision)>,
+    /// When each zone last came or went.
+    pub(crate) lives: BTreeMap<Name, Revision>,
     pub(crate) keys: HashMap<(String, String), (Hash, Revision)>,
 }
 
@@ -54,6 +56,9 @@ impl MapState {
             let last = self.zones.get(&change.zone).map(|(serial, ..)| *serial);
             assert_eq!(last, change.before, "serial before of {}", change.zone);
             let exists = change.life != ZoneLife::Deleted;
+            if change.life != ZoneLife::Stays {
+                self.lives.insert(change.zone.clone(), self.revision);
+            }
             self.zones.insert(change.zone.clone(), (change.after, exists, self.revision));
             let left = |sets: &BTreeMap<(Name, Name, SetKey), (Option<RecordSet>, Revision)>| {
                 sets.iter().any(|((zone, ..), (set, _))| *zone == change.zone && set.is_some())
@@ -120,8 +125,10 @@ impl State for MapState {
             self.sets.iter().filter(|(id, _)| meant(id)).map(|(_, (_, since))| *since).max()
         };
         let last = match scope {
-            Scope::Set(zone, owner, key) => sets(&|id| *id == (zone.clone(), owner.clone(), key)),
-            Scope::Owner(zone, owner) => sets(&|id| (&id.0, &id.1) == (zone, owner)),
+            Scope::Set(zone, owner, key) => {
+                sets(&|id| *id == (zone.clone(), owner.clone(), key)).max(self.lives.get(zone).copied())
+            }
+            Scope::Owner(zone, owner) => sets(&|id| (&id.0, &id.1) == (zone, owner)).max(self.lives.get(zone).copied()),
             Scope::Zone(zone) => self.zones.get(zone).map(|(_, _, since)| *since),
         };
         last.filter(|last| *last > than)
