@@ -4,9 +4,12 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 
 use conn3ction::{
     decide::{
-        Command, Envelope, Intent, Refusal, RefusalKind,
+        Command, Envelope, Intent, Live, Refusal, RefusalKind, State,
         command::{Change, NewZone, Op, Values, Which},
+        decide,
         decider::Decisions,
+        overlay::Overlay,
+        planned::{Planned, PlannedContent, PlannedScope, PlannedZone},
     },
     import::{self, Incoming, Mode},
     plan,
@@ -19,8 +22,8 @@ use conn3ction_ledger::{
 };
 use conn3ction_projector::{Config, Handle as Views, Projector, ViewName};
 use conn3ction_schemas::{
-    Actor, Epoch, Kind, Name, Rdata, RecordType, Revision, Serial, Timestamp,
-    event::{Auth, Hash, Idempotency},
+    Actor, Epoch, Kind, Name, Rdata, RecordType, Revision, Serial, SetKey, Timestamp,
+    event::{Auth, DraftBody, Hash, Idempotency, ZoneLife},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -210,4 +213,39 @@ async fn a_change_set_too_large_for_the_committer_is_planned_and_staged() {
     let gone = node.submit(Intent::DeleteZone(name("example."))).await.expect("deleted");
     assert_eq!(change_count(&gone), 3_002);
     assert!(node.store.now().zone(&name("example.")).is_none());
+}
+
+#[tokio::test]
+async fn a_command_behind_an_import_in_the_same_batch_sees_what_came_and_went() {
+    let node = Node::new();
+    node.import(&envelope(), text(Mode::Replace, SMALL)).await.expect("imported");
+    for mode in [Mode::Replace, Mode::Merge] {
+        let file = "$TTL 60\n@ SOA ns h 9 1 2 3 4\n@ NS ns\nns A 192.0.2.1\nnew A 192.0.2.7\n";
+        let incoming = Arc::new(text(mode, file));
+        let planned = Arc::new(Planned {
+            kind: Kind::ZoneImported,
+            planned_at: Revision(1),
+            zones: vec![PlannedZone {
+                zone: name("example."),
+                life: ZoneLife::Stays,
+                asked: Some(Serial(9)),
+                signed: false,
+            }],
+            body: DraftBody::inline([]),
+            scope: PlannedScope::Zones,
+            content: PlannedContent::Zone(incoming),
+        });
+        let import = Command { envelope: envelope(), intent: Intent::Planned(planned.clone()) };
+        let mut overlay = Overlay::new(Live::new(node.store.now()));
+        let decided = decide(&overlay, &import).expect("holds");
+        overlay.note(&import.envelope, &decided, Revision(2));
+        let exists = |owner: &str| overlay.set(&name("example."), &name(owner), SetKey::of(RecordType::A)).is_some();
+        assert!(exists("new.example.") && exists("ns.example."));
+        assert_eq!(exists("a.example."), mode == Mode::Merge);
+        assert_eq!(overlay.zone(&name("example.")).map(|zone| zone.serial), Some(Serial(9)));
+        let owners = overlay.first_sets(&name("example."), &name("example."), 100).len();
+        assert_eq!(owners, if mode == Mode::Merge { 5 } else { 4 });
+        let again = decide(&overlay, &import).expect_err("the zone changed since the plan");
+        assert_eq!(again.kind, RefusalKind::ChangedSince);
+    }
 }
