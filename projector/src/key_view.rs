@@ -11,6 +11,9 @@ pub trait KeyView: Send + Sync + 'static {
     /// The keys that stand for `name`.
     fn keys(&self, content: &dyn Content, name: &Name) -> BTreeMap<String, String>;
 
+    /// The name that `key` stands for, if its text says so.
+    fn name_of(&self, key: &str) -> Option<Name>;
+
     /// The names whose keys may change because of what an event does to a zone as a whole.
     fn affected_by_zone(&self, step: &ZoneStep<'_>, each: &mut dyn FnMut(Name));
 

@@ -19,6 +19,8 @@ mod answers;
 mod checkpoint;
 mod content;
 mod digest;
+#[cfg(feature = "etcd")]
+mod etcd_view;
 mod follow;
 mod key_view;
 mod keys;
@@ -28,7 +30,6 @@ mod progress;
 mod projection;
 mod projector;
 mod rebuild;
-mod record;
 pub mod zone_keys;
 
 pub use answers::{HeadState, SharedHead, ZoneState};
@@ -41,8 +42,9 @@ pub use mirror::Mirror;
 pub use prefix::{Prefix, PrefixError, check_prefixes};
 pub use progress::{Condition, NotReached, Progress, ViewName, Watcher};
 pub use projection::Projection;
+#[cfg(feature = "etcd")]
+pub use projector::EtcdConfig;
 pub use projector::{Config, Handle, Projector};
 pub use rebuild::{RebuildError, Rebuilt};
-pub use record::Record;
 
 use answers::Answers;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use conn3ction_schemas::{Name, RecordSet, SetKey};
+use conn3ction_schemas::{Name, RecordSet, SetKey, json::Record};
 
 use crate::{
-    Content, Record,
+    Content,
     content::zones_at_or_above,
     key_view::{KeyView, OwnerStep, ZoneStep},
     prefix::Prefix,
@@ -38,8 +38,8 @@ impl Mirror {
         let records: Vec<Record> = sets
             .iter()
             .map(|(zone, key, set)| {
-                let record = Record::new(name, *key, set);
-                if ambiguous(*key) { record.in_zone(zone) } else { record }
+                let zone = ambiguous(*key).then(|| zone.without_dot());
+                Record { zone, ..Record::new(name, *key, set) }
             })
             .collect();
         let json = match &records[..] {
@@ -54,6 +54,10 @@ impl Mirror {
 impl KeyView for Mirror {
     fn keys(&self, content: &dyn Content, name: &Name) -> BTreeMap<String, String> {
         Self::value(content, name).map(|value| (self.prefix.key(&name.without_dot()), value)).into_iter().collect()
+    }
+
+    fn name_of(&self, key: &str) -> Option<Name> {
+        self.prefix.strip(key)?.parse().ok()
     }
 
     /// The apex: its SOA shows the serial.

@@ -51,6 +51,17 @@ impl Prefix {
         format!("{}/", self.0)
     }
 
+    /// The first key after all keys that begin with [`Prefix::with_slash`].
+    pub fn after(&self) -> String {
+        // `0` follows `/`.
+        format!("{}0", self.0)
+    }
+
+    /// What follows `{prefix}/` in `key`.
+    pub fn strip<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.0)?.strip_prefix('/')
+    }
+
     /// `{prefix}/{key}`.
     pub fn key(&self, key: &str) -> String {
         format!("{}/{key}", self.0)

@@ -11,12 +11,33 @@ use crate::{
     progress::{Reporter, Watcher},
     rebuild::Rebuilder,
 };
+#[cfg(feature = "etcd")]
+use crate::{KeyView, Mirror, Prefix, check_prefixes, etcd_view::EtcdView, rebuild::rebuilds, zone_keys::ZoneKeys};
 
 /// Which views this process keeps besides the answers.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The directory of the local records view; without it there is none. It is a cache: it may be deleted at any time.
     pub records: Option<PathBuf>,
+    /// The views in etcd, if this process writes them.
+    #[cfg(feature = "etcd")]
+    pub etcd: Option<EtcdConfig>,
+}
+
+/// The views in etcd, and where they are.
+#[cfg(feature = "etcd")]
+#[derive(Debug, Clone)]
+pub struct EtcdConfig {
+    /// How etcd is reached.
+    pub client: conn3ction_ledger::etcd::Client,
+    /// `ETCD_PREFIX`, by default `/conn3ction/records`.
+    pub records_prefix: String,
+    /// `ETCD_ZONES_PREFIX`, by default `/conn3ction/zones`.
+    pub zones_prefix: String,
+    /// `ETCD_LEDGER_PREFIX`, which the views must keep out of, by default `/conn3ction/ledger`.
+    pub ledger_prefix: String,
+    /// Zones whose zone keys are written however large they are.
+    pub large_zones: Vec<conn3ction_schemas::Name>,
 }
 
 /// The views of one process, and their tasks.
@@ -60,7 +81,7 @@ impl Projector {
     ///
     /// [`PrefixError`] if two views in etcd would share keys.
     pub fn spawn(
-        _config: Config,
+        config: Config,
         ledger: Arc<dyn Ledger>,
         store: Arc<Store>,
         writer: Writer,
@@ -70,14 +91,71 @@ impl Projector {
         let head = SharedHead::default();
         let (reporter, answers) = Reporter::new(ViewName::Answers);
         let reporter = Arc::new(reporter);
-        let views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
+        let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
         let mut fold = Answers::new(writer, head.clone(), reporter.clone());
         {
             let (ledger, token) = (ledger.clone(), token.clone());
             tasks.spawn(async move { follow(&*ledger, Revision::ZERO, &mut fold, &reporter, &token).await });
         }
+        #[cfg(feature = "etcd")]
+        if let Some(etcd) = config.etcd {
+            let source = Source { ledger: &ledger, store: &store, answers: &answers, tasks: &tasks, token: &token };
+            views.extend(etcd.spawn(&source)?);
+        }
         tasks.close();
         Ok(Handle { head, views: views.into(), ledger: LedgerHandle(ledger), store, tasks })
+    }
+}
+
+/// What views are made from, and who runs them.
+struct Source<'a> {
+    ledger: &'a Arc<dyn Ledger>,
+    store: &'a Arc<Store>,
+    answers: &'a Watcher,
+    tasks: &'a TaskTracker,
+    token: &'a CancellationToken,
+}
+
+#[cfg(feature = "etcd")]
+impl EtcdConfig {
+    /// The two prefixes, if they are apart from each other and from everything else of ours in etcd.
+    fn prefixes(&self) -> Result<(Prefix, Prefix), PrefixError> {
+        let records = Prefix::new("ETCD_PREFIX", &self.records_prefix)?;
+        let zones = Prefix::new("ETCD_ZONES_PREFIX", &self.zones_prefix)?;
+        let ledger = Prefix::new("ETCD_LEDGER_PREFIX", &self.ledger_prefix)?;
+        let checkpoints = Prefix::new("the prefix of checkpoints", crate::etcd_view::txn::CHECKPOINTS)?;
+        check_prefixes(&[
+            ("ETCD_PREFIX", &records),
+            ("ETCD_ZONES_PREFIX", &zones),
+            ("ETCD_LEDGER_PREFIX", &ledger),
+            ("the prefix of checkpoints", &checkpoints),
+        ])?;
+        Ok((records, zones))
+    }
+
+    fn spawn(self, source: &Source<'_>) -> Result<[Kept; 2], PrefixError> {
+        let (records, zones) = self.prefixes()?;
+        let keys = ZoneKeys::new(zones.clone(), self.large_zones);
+        let views: [(ViewName, Prefix, Box<dyn KeyView>); 2] = [
+            (ViewName::Mirror, records.clone(), Box::new(Mirror::new(records))),
+            (ViewName::ZoneKeys, zones, Box::new(keys)),
+        ];
+        Ok(views.map(|(name, prefix, view)| {
+            let (reporter, watcher) = Reporter::new(name);
+            let (rebuilder, rebuilds) = rebuilds();
+            let task = EtcdView {
+                client: self.client.clone(),
+                prefix,
+                view,
+                ledger: source.ledger.clone(),
+                store: source.store.clone(),
+                answers: source.answers.clone(),
+                reporter,
+                rebuilds,
+            };
+            source.tasks.spawn(task.run(source.token.clone()));
+            Kept { watcher, rebuilder: Some(rebuilder) }
+        }))
     }
 }
 

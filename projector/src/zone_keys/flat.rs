@@ -32,6 +32,16 @@ pub(super) fn keys(
     }
 }
 
+/// The owner that a key of this layout stands for.
+pub(super) fn name_of(prefix: &Prefix, key: &str) -> Option<Name> {
+    let mut segments = prefix.strip(key)?.split('/');
+    let (zone, host, _, None) = (segments.next()?, segments.next()?, segments.next()?, segments.next()) else {
+        return None;
+    };
+    let zone: Name = zone.parse().ok()?;
+    Name::parse_relative(host.as_bytes(), &zone).ok()
+}
+
 fn zone_segment(zone: &Name) -> String {
     let text = if zone.label_count() == 1 { zone.to_string() } else { zone.without_dot() };
     text.replace('/', "\\047")

@@ -98,6 +98,11 @@ impl KeyView for ZoneKeys {
         keys
     }
 
+    /// Of keys in CoreDNS's layout, nobody needs the name.
+    fn name_of(&self, key: &str) -> Option<Name> {
+        flat::name_of(&self.prefix, key)
+    }
+
     fn affected_by_zone(&self, change: &ZoneStep<'_>, each: &mut dyn FnMut(Name)) {
         affected::by_zone(self, change, each);
     }

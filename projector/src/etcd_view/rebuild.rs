@@ -1,0 +1,230 @@
+//! Starting, and bringing the keys that are there to what they should be.
+
+use std::collections::{BTreeSet, HashMap};
+
+use conn3ction_ledger::etcd::etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+use conn3ction_schemas::{Revision, event::Hash};
+
+use super::{EtcdView, FORMAT, Fault, changes::Changes, txn::Base};
+use crate::{
+    Checkpoint, Condition, Content, Digest, EntryHash, Part,
+    checkpoint::belongs,
+    content::every_name,
+    follow::chain,
+    rebuild::{RebuildError, Rebuilt},
+};
+
+/// Keys read with one request.
+const PAGE: i64 = 1_000;
+
+/// How often a rebuild begins again because other projectors moved the checkpoint meanwhile.
+const MOST_TRIES: u32 = 20;
+
+/// The keys as they were at one etcd revision, with the checkpoint of that moment.
+struct Present {
+    base: Base,
+    keys: HashMap<String, EntryHash>,
+}
+
+impl EtcdView {
+    /// The checkpoint to go on from; without one, the keys are brought to the present state first.
+    pub(super) async fn start(&self) -> Result<Base, Fault> {
+        loop {
+            let base = self.load().await?;
+            if base.modified == 0 || base.checkpoint.rebuilding {
+                self.answers.reached(self.ledger.head().await?.revision).await?;
+                match self.reconcile(false).await {
+                    Err(Fault::Lost(_)) => {
+                        tokio::time::sleep(super::give_way()).await;
+                        continue;
+                    }
+                    Err(fault) => return Err(fault),
+                    Ok((base, _)) => return Ok(base),
+                }
+            }
+            if !belongs(&*self.ledger, &base.checkpoint).await? {
+                return Err(Fault::Held(format!(
+                    "the keys under {} were made from another ledger (at {}:{}); rebuild the view to replace them",
+                    self.prefix, base.checkpoint.epoch, base.checkpoint.revision,
+                )));
+            }
+            return Ok(base);
+        }
+    }
+
+    /// Compares the keys with what they should be and mends the difference. `take_over`: also if they were made from
+    /// another ledger.
+    pub(super) async fn rebuild(&self, take_over: bool) -> Result<Rebuilt, RebuildError> {
+        self.reporter.condition(Condition::Rebuilding);
+        let failed = |text: String| Err(RebuildError::Failed(text));
+        let mut was_right = true;
+        for _ in 0..MOST_TRIES {
+            match self.reconcile(take_over).await {
+                Ok((base, right)) => {
+                    self.report(&base);
+                    self.reporter.condition(Condition::Following);
+                    let (revision, digest) = (base.checkpoint.at(), base.checkpoint.digest);
+                    return Ok(Rebuilt { revision, digest, was_right: was_right && right });
+                }
+                Err(Fault::Lost(_) | Fault::Moved) => was_right = false,
+                Err(Fault::Etcd(error)) => return failed(chain(&error)),
+                Err(Fault::Ledger(error)) => return failed(chain(&error)),
+                Err(Fault::Answers(error)) => return failed(chain(&error)),
+                Err(Fault::Held(text)) => return failed(text),
+            }
+            tokio::time::sleep(super::give_way()).await;
+        }
+        failed("other projectors kept moving the checkpoint".into())
+    }
+
+    /// Brings the keys to the fold at their checkpoint; where that is missing, unfinished or another ledger's, to the
+    /// present. Every transaction compares the checkpoint, so that no other projector is overtaken.
+    async fn reconcile(&self, take_over: bool) -> Result<(Base, bool), Fault> {
+        let Present { mut base, mut keys } = self.present().await?;
+        let ours =
+            base.modified != 0 && !base.checkpoint.rebuilding && belongs(&*self.ledger, &base.checkpoint).await?;
+        if base.modified != 0 && !base.checkpoint.rebuilding && !ours && !take_over {
+            return Err(Fault::Moved);
+        }
+        let target = if ours { base.checkpoint.at() } else { self.answers.now().revision };
+        self.answers.reached(target).await?;
+        let content = self.store.at(target.into());
+        if base.modified == 0 && !take_over {
+            self.refuse_foreign(&content, &keys)?;
+        }
+        let present_digest = keys.values().fold(Digest::default(), |mut digest, entry| {
+            digest.add(*entry);
+            digest
+        });
+        let goal = Goal { revision: target, ours };
+        if !base.checkpoint.part.is_start() && ours {
+            // In the middle of an event neither state before nor after it is the right one: let it be finished.
+            return Err(Fault::Moved);
+        }
+        let mut was_right = ours && present_digest == base.checkpoint.digest;
+        let mut digest = present_digest;
+        let mut wanted = Digest::default();
+        let mut changes = Changes::default();
+        let mut seen = BTreeSet::new();
+        let mut names = Vec::new();
+        every_name(&content, &mut |name| names.push(name));
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            for (key, value) in self.view.keys(&content, &name) {
+                let entry = EntryHash::of_pair(key.as_bytes(), value.as_bytes());
+                wanted.add(entry);
+                let present = keys.remove(&key);
+                if present == Some(entry) {
+                    continue;
+                }
+                let mut one = Changes::default();
+                one.put(key.clone(), None, Some(value));
+                if !changes.fits(&one) {
+                    self.mend(&mut base, &std::mem::take(&mut changes), digest, &goal).await?;
+                }
+                if let Some(present) = present {
+                    digest.remove(present);
+                }
+                digest.add(entry);
+                changes.append(one);
+                seen.insert(key);
+            }
+        }
+        was_right &= seen.is_empty() && keys.is_empty();
+        for (key, entry) in keys {
+            let mut one = Changes::default();
+            one.put(key, Some(String::new()), None);
+            if !changes.fits(&one) {
+                self.mend(&mut base, &std::mem::take(&mut changes), digest, &goal).await?;
+            }
+            digest.remove(entry);
+            changes.append(one);
+        }
+        debug_assert_eq!(digest, wanted);
+        if !was_right {
+            let checkpoint = Checkpoint { rebuilding: false, ..self.checkpoint_of(&base, digest, &goal).await? };
+            self.write(&mut base, &changes, checkpoint).await?;
+        }
+        Ok((base, was_right))
+    }
+
+    async fn mend(&self, base: &mut Base, changes: &Changes, digest: Digest, goal: &Goal) -> Result<(), Fault> {
+        let checkpoint = self.checkpoint_of(base, digest, goal).await?;
+        self.write(base, changes, checkpoint).await
+    }
+
+    async fn checkpoint_of(&self, base: &Base, digest: Digest, goal: &Goal) -> Result<Checkpoint, Fault> {
+        if goal.ours {
+            return Ok(Checkpoint { digest, ..base.checkpoint.clone() });
+        }
+        let start = Checkpoint::start(FORMAT);
+        if goal.revision == Revision::ZERO {
+            return Ok(Checkpoint { digest, rebuilding: true, ..start });
+        }
+        let events = self.ledger.read(Revision(goal.revision.0 - 1), 1).await?;
+        let (epoch, hash) = events.first().map_or((conn3ction_schemas::Epoch::FIRST, Hash::default()), |event| {
+            (event.header.epoch, event.header.hash())
+        });
+        Ok(Checkpoint { part: Part::default(), rebuilding: true, ..start.after(epoch, goal.revision, hash, digest) })
+    }
+
+    /// All keys and the checkpoint at one etcd revision.
+    async fn present(&self) -> Result<Present, Fault> {
+        let first = self.prefix.with_slash();
+        let end = self.prefix.after();
+        let range = |from: &str| {
+            let options = GetOptions::new().with_range(end.as_str()).with_limit(PAGE);
+            (from.to_owned(), options)
+        };
+        let (from, options) = range(&first);
+        let key = self.checkpoint_key();
+        let both = Txn::new().and_then([TxnOp::get(key, None), TxnOp::get(from, Some(options))]);
+        let answer = self.client.read_txn(both).await?;
+        let at = answer.header().map_or(0, |header| header.revision());
+        let mut responses = answer.op_responses().into_iter();
+        let (Some(TxnOpResponse::Get(checkpoint)), Some(TxnOpResponse::Get(page))) =
+            (responses.next(), responses.next())
+        else {
+            return Err(Fault::Moved);
+        };
+        let base = self.base_of(checkpoint.kvs().first())?;
+        let mut keys = HashMap::new();
+        let mut page = page;
+        loop {
+            let mut last = None;
+            for kv in page.kvs() {
+                let entry = EntryHash::of_pair(kv.key(), kv.value());
+                let key = String::from_utf8_lossy(kv.key()).into_owned();
+                last = Some(key.clone());
+                keys.insert(key, entry);
+            }
+            let Some(last) = last.filter(|_| page.more()) else { break };
+            let (from, options) = range(&(last + "\0"));
+            page = self.client.get(from, Some(options.with_revision(at))).await?;
+        }
+        Ok(Present { base, keys })
+    }
+
+    /// Without a checkpoint the keys that are there may be all that is left of another service: none that the ledger
+    /// does not know is touched.
+    fn refuse_foreign(&self, content: &dyn Content, keys: &HashMap<String, EntryHash>) -> Result<(), Fault> {
+        let known =
+            |key: &String| self.view.name_of(key).is_some_and(|name| self.view.keys(content, &name).contains_key(key));
+        match keys.keys().filter(|key| !known(key)).count() {
+            0 => Ok(()),
+            unknown => Err(Fault::Held(format!(
+                "{unknown} records are not in the ledger: conn3ction migrate --from {0}, or rebuild the view to replace \
+                 what is under {0}",
+                self.prefix
+            ))),
+        }
+    }
+}
+
+/// What a rebuild brings the keys to.
+struct Goal {
+    revision: Revision,
+    /// The checkpoint says so already, and only the keys may be wrong.
+    ours: bool,
+}
