@@ -1,0 +1,130 @@
+//! What only segment files promise: damage is named, a torn last write is cut off, one process at a time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(dead_code, reason = "the suite's helpers are shared with other tests")]
+
+#[path = "contract/mod.rs"]
+mod suite;
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use conn3ction_ledger::{
+    Ledger, ReadError,
+    file::{FileLedger, OpenError, frame::FrameHead},
+    verify::verify,
+};
+use proptest::prelude::*;
+use suite::make::{all, append, hashes};
+
+async fn opened(directory: &tempfile::TempDir) -> Arc<dyn Ledger> {
+    Arc::new(FileLedger::open(directory.path()).unwrap())
+}
+
+fn segment(directory: &tempfile::TempDir) -> PathBuf {
+    let mut files = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|kind| kind == "seg")).unwrap()
+}
+
+/// Five events in three batches; the octets of the segment and where each batch ends.
+async fn small_log(directory: &tempfile::TempDir) -> (Vec<u8>, Vec<(usize, u64)>, Vec<String>) {
+    let ledger = opened(directory).await;
+    let mut ends = Vec::new();
+    for count in [2, 1, 2] {
+        let head = append(&ledger, count).await;
+        ends.push((usize::try_from(fs::metadata(segment(directory)).unwrap().len()).unwrap(), head.revision.0));
+    }
+    let events = hashes(&all(&ledger).await);
+    drop(ledger);
+    (fs::read(segment(directory)).unwrap(), ends, events)
+}
+
+#[tokio::test]
+async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, _) = small_log(&directory).await;
+    for place in 0..octets.len() {
+        let mut changed = octets.clone();
+        changed[place] ^= 1 << (place % 8);
+        fs::write(segment(&directory), &changed).unwrap();
+        let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap_or(0);
+        match FileLedger::open(directory.path()) {
+            Err(OpenError::Damaged { revision, .. }) => assert_eq!(revision.0, before + 1, "octet {place}"),
+            // The format's number in the first octets.
+            Err(OpenError::Newer { .. }) => assert!((6..8).contains(&place), "octet {place}"),
+            other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn damage_behind_an_open_ledger_is_found_by_verify() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, _) = small_log(&directory).await;
+    let ledger = opened(&directory).await;
+    for place in ends[0].0..octets.len() {
+        let mut changed = octets.clone();
+        changed[place] ^= 0x40;
+        fs::write(segment(&directory), &changed).unwrap();
+        let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap();
+        match verify(&*ledger, conn3ction_schemas::Revision(1), |_| {}).await {
+            Err(ReadError::Damaged { revision, .. }) => assert_eq!(revision.0, before + 1, "octet {place}"),
+            other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_torn_last_write_is_cut_back_to_the_last_whole_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, events) = small_log(&directory).await;
+    let (whole, last) = (ends[1].0, octets.len());
+    for cut in whole..last {
+        let mut zeroed = octets[..cut].to_vec();
+        zeroed.resize(last.next_multiple_of(512) + 4096, 0);
+        for torn in [&octets[..cut], &zeroed] {
+            // Zeros up to the frame's end leave no whole zero sector if little is missing: that is not a torn write.
+            if torn.len() > cut && last - cut < 1024 && cut > whole {
+                continue;
+            }
+            fs::write(segment(&directory), torn).unwrap();
+            let ledger = opened(&directory).await;
+            assert_eq!(hashes(&all(&ledger).await), events[..3], "cut at {cut}");
+            append(&ledger, 1).await;
+            drop(ledger);
+            assert_eq!(all(&opened(&directory).await).await.len(), 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_opener_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = opened(&directory).await;
+    let refused = FileLedger::open(directory.path()).unwrap_err().to_string();
+    let (path, process) = (directory.path().display(), std::process::id());
+    assert_eq!(refused, format!("the ledger in {path} is in use by process {process}"));
+    drop(first);
+    opened(&directory).await;
+}
+
+proptest! {
+    #[test]
+    fn a_frame_head_of_arbitrary_octets_is_refused_or_read_without_panic(octets: Vec<u8>) {
+        let _ = FrameHead::decode(&octets).map(|head| head.fits(&octets));
+    }
+
+    #[test]
+    fn a_segment_of_arbitrary_octets_is_refused_or_opened_without_panic(
+        octets in proptest::collection::vec(any::<u8>(), 0..2000),
+        at in 0usize..400,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        drop(FileLedger::open(directory.path()).unwrap());
+        let path = segment(&directory);
+        let mut segment = fs::read(&path).unwrap();
+        segment.truncate(at);
+        segment.extend_from_slice(&octets);
+        fs::write(&path, &segment).unwrap();
+        let _ = FileLedger::open(directory.path());
+    }
+}
