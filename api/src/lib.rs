@@ -1,5 +1,20 @@
-//! Being built.
+//! Conn3ction: a DNS control plane that remembers. This crate is the node: HTTP, the committer's decisions, the command
+//! line, and the wiring of ledger, projections and responder.
+//!
+//! - [`config`]: settings, checked before a port is bound.
+//! - [`decide`]: pure: state + command -> event or refusal.
+//! - [`app`]: build, spawn, drain.
+//! - [`http`]: routes by resource; [`http::problem`] is the one place where an error becomes a status code.
+//! - [`cli`]: the command line by verb, a client of the HTTP surface.
+//!
+//! `http` and `decide` do not know which ledger they were given.
+
+pub mod app;
+mod auth;
+pub mod cli;
+pub mod config;
 pub mod decide;
+pub mod http;
 pub mod import;
 pub mod migrate;
 pub mod plan;

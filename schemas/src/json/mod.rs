@@ -9,6 +9,7 @@
 mod change_set;
 mod check;
 mod event;
+mod node;
 mod plan;
 mod problem;
 mod record;
@@ -17,6 +18,7 @@ mod zone;
 pub use change_set::{ChangeInput, ChangeSet, Op};
 pub use check::Checked;
 pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
+pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
 pub use plan::{Conflict, Plan, Summary, Warning};
 pub use problem::{Problem, ProblemError};
 pub use record::{EventNote, Record, RecordInput, SetJson};

@@ -1,0 +1,96 @@
+//! Bearer tokens: a file of hashes, so that reading the file gives nobody a token.
+
+use std::path::Path;
+
+use conn3ction_schemas::event::{Actor, Auth, Hash};
+use subtle::ConstantTimeEq;
+
+/// The tokens of one file. A line is `SHA256-HEX ACTOR read|write`; empty lines and `#` comments are skipped.
+#[derive(Debug, Default)]
+pub struct Tokens(Vec<Token>);
+
+#[derive(Debug)]
+struct Token {
+    hash: Hash,
+    actor: String,
+    access: Access,
+}
+
+/// What a token's bearer may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Read everything, history too.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+impl Tokens {
+    /// Reads a token file.
+    ///
+    /// # Errors
+    ///
+    /// The line that is no token, never its text: a token may stand there by mistake.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::parse(&text).map_err(|line| {
+            format!("{}, line {line}: expected SHA256-HEX ACTOR read|write (printf %s TOKEN | sha256sum)", path.display())
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, usize> {
+        let mut tokens = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            tokens.push(Token::parse(line).ok_or(at + 1)?);
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Whose token this is. Every stored hash is compared, in constant time.
+    pub fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
+        let hash = Hash::of(secret.as_bytes());
+        let mut found = None;
+        for token in &self.0 {
+            if bool::from(token.hash.0.ct_eq(&hash.0)) {
+                found = Some(token);
+            }
+        }
+        found.map(|token| (Actor { name: token.actor.clone(), auth: Auth::Token }, token.access))
+    }
+}
+
+impl Token {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let (hex, actor, access, None) = (words.next()?, words.next()?, words.next()?, words.next()) else { return None };
+        let hash: [u8; 32] = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()?;
+        let access = match access {
+            "read" => Access::Read,
+            "write" => Access::Write,
+            _ => return None,
+        };
+        Some(Self { hash: Hash(hash), actor: actor.into(), access })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_known_by_its_hash_and_a_bad_line_by_its_number() {
+        let text = format!("# ours\n\n{} ci-deploy write\n{} auditor read\n", Hash::of(b"s3cret"), Hash::of(b"other"));
+        let tokens = Tokens::parse(&text).expect("a token file");
+        let (actor, access) = tokens.bearer("s3cret").expect("known");
+        assert_eq!((actor.name.as_str(), actor.auth, access), ("ci-deploy", Auth::Token, Access::Write));
+        assert_eq!(tokens.bearer("other").map(|(_, access)| access), Some(Access::Read));
+        assert!(tokens.bearer("").is_none());
+        for bad in ["zz ci write", "s3cret", "00 ci write"] {
+            assert_eq!(Tokens::parse(&format!("#\n{bad}")).err(), Some(2), "{bad}");
+        }
+    }
+}

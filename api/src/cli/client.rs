@@ -1,0 +1,240 @@
+//! Requests to a server, or to a ledger directory served in this process, and what their failure means for exit codes.
+
+use std::{process::ExitCode, time::Duration};
+
+use conn3ction_schemas::{event::Hash, json};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Global;
+use crate::{app::Node, http::problem::ProblemKind};
+
+/// How often a write is sent before its outcome is given up as unknown. Each carries the same idempotency key.
+const ATTEMPTS: u32 = 4;
+
+/// A server and how to talk to it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    pub(super) global: Settings,
+    offline: Option<(Node, CancellationToken)>,
+}
+
+/// What of the global options verbs look at.
+pub(super) struct Settings {
+    pub(super) dry_run: bool,
+    pub(super) yes: bool,
+    pub(super) reason: Option<String>,
+    /// `None`: do not wait for the views.
+    pub(super) wait: Option<String>,
+}
+
+/// Why a verb did not do its work; each variant has its exit code.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The server refused.
+    #[error("{}: {}", .0.title, .0.detail)]
+    Refused(Box<json::Problem>),
+    /// Nothing has that name.
+    #[error("{0} has no record set that fits")]
+    NotFound(String),
+    /// The arguments make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server cannot be reached, or what it says is no answer of ours.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The views or the chain are not what the ledger says.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The node could not run.
+    #[error("{0:#}")]
+    Serve(anyhow::Error),
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Refused(problem) => match problem.status {
+                409 | 412 => 3,
+                502..=504 => 4,
+                _ => 1,
+            },
+            Self::Usage(_) => 2,
+            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) => 1,
+            Self::Unreachable(_) => 4,
+            Self::Mismatch(_) => 5,
+        })
+    }
+
+    fn io(error: &reqwest::Error, base: &Url) -> Self {
+        let mut text = format!("no answer from {base}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self::Unreachable(text)
+    }
+}
+
+impl Client {
+    /// Finds the server that the options name; nothing is sent yet.
+    pub(super) async fn connect(global: &Global) -> Result<Self, Failure> {
+        let mut headers = HeaderMap::new();
+        let mut header = |name: &'static str, value: Option<String>| -> Result<(), Failure> {
+            let Some(value) = value else { return Ok(()) };
+            let value = reqwest::header::HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|_| Failure::Usage(format!("{name}: control characters cannot be sent")))?;
+            headers.insert(name, value);
+            Ok(())
+        };
+        let token = std::env::var("CONN3CTION_TOKEN").ok().filter(|token| !token.is_empty());
+        header("authorization", token.as_ref().map(|token| format!("Bearer {token}")))?;
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        header("conn3ction-actor", if token.is_some() { None } else { global.actor.clone().or_else(user) })?;
+        header("conn3ction-reason", global.reason.clone())?;
+        let mut http = reqwest::Client::builder().default_headers(headers).connect_timeout(Duration::from_secs(5));
+        let (base, offline) = match &global.data {
+            Some(directory) => {
+                let stop = CancellationToken::new();
+                let node = Node::offline(directory, stop.clone()).await.map_err(Failure::Serve)?;
+                (format!("http://{}", node.http_address()), Some((node, stop)))
+            }
+            None => {
+                let port = std::env::var("PORT").unwrap_or_else(|_| "8080".into());
+                (global.server.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}")), None)
+            }
+        };
+        let base = Url::parse(&base).map_err(|error| Failure::Usage(format!("--server {base}: {error}")))?;
+        if base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.")) {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| Failure::io(&error, &base))?;
+        let global = Settings {
+            dry_run: global.dry_run,
+            yes: global.yes,
+            reason: global.reason.clone(),
+            wait: (!global.no_wait).then(|| global.wait.clone()),
+        };
+        Ok(Self { http, base, global, offline })
+    }
+
+    /// Ends the node of an offline ledger, so that its directory is free when this returns.
+    pub(super) async fn close(self) {
+        if let Some((node, stop)) = self.offline {
+            stop.cancel();
+            node.stopped().await;
+        }
+    }
+
+    /// `path` below the server's address; segments are encoded, `query` pairs with a value are appended.
+    pub(super) fn url(&self, segments: &[&str], query: &[(&str, Option<&str>)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty();
+            for segment in segments {
+                // URL clients swallow a lone dot, proxies refuse an encoded slash.
+                path.push(&if *segment == "." { "=2E".into() } else { segment.replace('/', "=2F") });
+            }
+        }
+        if query.iter().any(|(_, value)| value.is_some()) {
+            let mut pairs = url.query_pairs_mut();
+            for (name, value) in query {
+                if let Some(value) = value {
+                    pairs.append_pair(name, value);
+                }
+            }
+        }
+        url
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Failure> {
+        self.decode(self.send(self.http.get(url)).await?).await
+    }
+
+    /// An answer whose body the verb reads itself.
+    pub(super) async fn open(&self, url: Url, accept: &str) -> Result<Response, Failure> {
+        self.send(self.http.get(url).header("accept", accept)).await
+    }
+
+    /// A write. A lost or unsure answer is asked for again under the same idempotency key, so it is applied once.
+    pub(super) async fn write(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Response, Failure> {
+        let key = Uuid::new_v4().to_string();
+        let mut attempt = 1;
+        loop {
+            let mut request = self.http.request(method.clone(), url.clone()).header("idempotency-key", &key);
+            if let Some(body) = &body {
+                request = request.header("content-type", "application/json").body(body.clone());
+            }
+            match self.send(request).await {
+                Err(Failure::Unreachable(_)) if attempt < ATTEMPTS => {}
+                Err(Failure::Refused(problem)) if attempt < ATTEMPTS && matches!(problem.status, 503 | 504) => {}
+                done => return done,
+            }
+            tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Sends a file's octets as they are read.
+    pub(super) async fn upload(&self, url: Url, body: reqwest::Body, key: &str) -> Result<Response, Failure> {
+        self.send(self.http.post(url).header("idempotency-key", key).header("content-type", "text/dns").body(body)).await
+    }
+
+    pub(super) async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
+        let octets = response.bytes().await.map_err(|error| Failure::io(&error, &self.base))?;
+        serde_json::from_slice(&octets)
+            .map_err(|error| Failure::Unreachable(format!("{} does not speak our API: {error}", self.base)))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| Failure::io(&error, &self.base))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let octets = response.bytes().await.map_err(|error| Failure::io(&error, &self.base))?;
+        Err(match serde_json::from_slice::<json::Problem>(&octets) {
+            Ok(problem) => Failure::Refused(Box::new(problem)),
+            Err(_) if status == StatusCode::NOT_FOUND => {
+                Failure::Unreachable(format!("{} is not a Conn3ction server", self.base))
+            }
+            Err(_) => Failure::Unreachable(format!("{} answered {status}", self.base)),
+        })
+    }
+
+    /// Waits until every view shows what `response` committed, and says so.
+    pub(super) async fn settled(&self, response: &Response) -> Result<Option<String>, Failure> {
+        let (Some(wait), Some(token)) = (&self.global.wait, response.headers().get("conn3ction-revision")) else {
+            return Ok(None);
+        };
+        let token = token.to_str().unwrap_or_default().to_owned();
+        let url = self.url(&["projections"], &[("min_revision", Some(&token)), ("wait", Some(wait))]);
+        let views: Vec<json::ViewStatus> = match self.get(url).await {
+            Ok(views) => views,
+            Err(Failure::Refused(problem)) if problem.kind.ends_with(ProblemKind::NotCaughtUp.slug()) => {
+                return Ok(Some(format!("the views do not show {token} after {wait}; it is committed")));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let views: Vec<_> = views.iter().map(|view| format!("{} r{}", view.view, view.revision)).collect();
+        Ok(Some(views.join(", ")))
+    }
+}
+
+/// The same file under the same name and options has the same key, so that a retried import is applied once.
+pub(super) fn content_key(parts: &[&[u8]]) -> String {
+    Hash::of(&parts.join(&0)).to_string()
+}

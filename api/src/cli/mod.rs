@@ -1,0 +1,162 @@
+//! The command line: a client of the HTTP surface, by verb. `serve` alone runs a node.
+
+mod apply;
+mod client;
+mod log;
+mod migrate;
+mod output;
+mod records;
+mod state;
+mod zones;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::Settings;
+use client::{Client, Failure};
+use output::{Output, Printer};
+
+/// Conn3ction: DNS that remembers.
+///
+/// Exit codes: 0 done; 1 refused; 2 usage; 3 conflict; 4 unreachable or outcome unknown; 5 verify mismatch.
+#[derive(Debug, Parser)]
+#[command(name = "conn3ction", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every verb.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The server [default: http://127.0.0.1:$PORT]. A token is taken from CONN3CTION_TOKEN.
+    #[arg(long, global = true, env = "CONN3CTION_URL", value_name = "URL")]
+    server: Option<String>,
+    /// `serve`: directory of ledger and local views [default: ./conn3ction-data]. Other verbs: read this ledger
+    /// directory, which no server holds, instead of asking a server.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    output: Output,
+    /// One JSON object a line; short for `-o json`.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Why: stored in the event.
+    #[arg(short = 'm', long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who, where no token says it [default: $USER].
+    #[arg(long, global = true, value_name = "NAME")]
+    actor: Option<String>,
+    /// Show what would be done, do nothing.
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// How long a write waits until the views show it.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s")]
+    wait: String,
+    /// Do not wait for the views.
+    #[arg(long, global = true, conflicts_with = "wait")]
+    no_wait: bool,
+    /// Colour.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    color: output::Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node: API, ledger, projections and DNS responder.
+    Serve(Box<Settings>),
+    /// Show record sets.
+    Get(records::Get),
+    /// Create or replace a record set.
+    Set(records::Write),
+    /// Add values to a record set.
+    Add(records::Write),
+    /// Remove values from a record set.
+    Remove(records::Write),
+    /// Delete a record set, or all of a name with ANY.
+    Delete(records::Delete),
+    /// Apply a change set, a saved plan, or lines of `set|add|remove|delete …`, as one event.
+    Apply(apply::Apply),
+    /// List, show, create and delete zones.
+    #[command(subcommand)]
+    Zone(zones::Zone),
+    /// Take in a master file (also .gz); the zone is created if it is missing.
+    Import(zones::Import),
+    /// Print a zone as a master file.
+    Export(zones::Export),
+    /// Show events.
+    Log(log::Log),
+    /// Ask what the responder answers, with provenance.
+    Lookup(state::Lookup),
+    /// Show the server's state, or a zone's.
+    Status(state::Status),
+    /// Check the hash chain and the views against it.
+    Verify(state::Verify),
+    /// Rebuild a view from the ledger and swap it in.
+    Rebuild(state::Rebuild),
+    /// Take in what an old service or a plain CoreDNS stored in etcd.
+    Migrate(migrate::Migrate),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line that the process was given.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let color = cli.global.color;
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(&failure, color);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    let printer = Printer::new(if global.json { Output::Json } else { global.output }, global.color);
+    match command {
+        Command::Serve(mut settings) => {
+            settings.data = global.data.or_else(|| std::env::var_os("CONN3CTION_DATA").map(PathBuf::from));
+            return crate::app::serve(*settings).await.map_err(Failure::Serve);
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "conn3ction", &mut std::io::stdout());
+            return Ok(());
+        }
+        _ => {}
+    }
+    let client = Client::connect(&global).await?;
+    let result = match command {
+        Command::Get(verb) => verb.run(&client, &printer).await,
+        Command::Set(verb) => verb.run("set", &client, &printer).await,
+        Command::Add(verb) => verb.run("add", &client, &printer).await,
+        Command::Remove(verb) => verb.run("remove", &client, &printer).await,
+        Command::Delete(verb) => verb.run(&client, &printer).await,
+        Command::Apply(verb) => verb.run(&client, &printer).await,
+        Command::Zone(verb) => verb.run(&client, &printer).await,
+        Command::Import(verb) => verb.run(&client, &printer).await,
+        Command::Export(verb) => verb.run(&client, &printer).await,
+        Command::Log(verb) => verb.run(&client, &printer).await,
+        Command::Lookup(verb) => verb.run(&client, &printer).await,
+        Command::Status(verb) => verb.run(&client, &printer).await,
+        Command::Verify(verb) => verb.run(&client, &printer).await,
+        Command::Rebuild(verb) => verb.run(&client, &printer).await,
+        Command::Migrate(verb) => verb.run(&client, &printer).await,
+        Command::Serve(_) | Command::Completions { .. } => Ok(()),
+    };
+    client.close().await;
+    result
+}

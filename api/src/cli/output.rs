@@ -1,0 +1,189 @@
+//! How results look: tables for people, JSON lines, CSV or master-file lines for programs. Whatever came from a zone is
+//! escaped before it reaches a terminal.
+
+use std::io::{IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::client::Failure;
+use crate::http::list::Row;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    /// Aligned columns.
+    Table,
+    /// Aligned columns, all of them.
+    Wide,
+    /// One JSON object a line.
+    Json,
+    /// RFC 4180 with a header line.
+    Csv,
+    /// Master-file lines.
+    Zone,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::AlwaysAnsi,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+pub(super) const ADDED: Style = AnsiColor::Green.on_default();
+pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
+pub(super) const NOTE: Style = AnsiColor::Cyan.on_default();
+const FAULT: Style = AnsiColor::Red.on_default().bold();
+
+/// Prints results in the chosen way; words for people go to standard error, so that a pipe carries results only.
+pub(super) struct Printer {
+    pub(super) output: Output,
+    color: anstream::ColorChoice,
+}
+
+impl Printer {
+    pub(super) fn new(output: Output, color: Color) -> Self {
+        Self { output, color: color.choice() }
+    }
+
+    /// Rows of one kind; `columns` picks those of the narrow table.
+    pub(super) fn rows<T: Row>(&self, rows: &[T], columns: &[&str]) {
+        match self.output {
+            Output::Json => self.json_lines(rows),
+            Output::Csv => {
+                let mut out = Vec::new();
+                crate::http::list::csv_line(&mut out, T::COLUMNS.iter().copied());
+                for row in rows {
+                    crate::http::list::csv_line(&mut out, row.cells().iter().map(String::as_str));
+                }
+                self.raw(&out);
+            }
+            Output::Table | Output::Wide | Output::Zone => {
+                let shown: Vec<usize> = (0..T::COLUMNS.len())
+                    .filter(|at| self.output == Output::Wide || columns.contains(&T::COLUMNS[*at]))
+                    .collect();
+                let mut table = Table::new();
+                table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+                table.set_header(shown.iter().map(|at| T::COLUMNS[*at].to_ascii_uppercase()));
+                for row in rows {
+                    let cells = row.cells();
+                    table.add_row(shown.iter().map(|at| escape(&cells[*at])));
+                }
+                for column in table.column_iter_mut() {
+                    column.set_padding((0, 2));
+                }
+                for line in table.lines() {
+                    self.line(Style::new(), line.trim_end());
+                }
+            }
+        }
+    }
+
+    /// One JSON object a line.
+    pub(super) fn json_lines<T: Serialize>(&self, items: &[T]) {
+        for item in items {
+            match serde_json::to_string(item) {
+                Ok(line) => self.line(Style::new(), &line),
+                Err(error) => eprintln!("conn3ction: {error}"),
+            }
+        }
+    }
+
+    /// A styled line on standard output. A closed pipe is not our fault and ends the printing.
+    pub(super) fn line(&self, style: Style, text: &str) {
+        let mut out = anstream::AutoStream::new(std::io::stdout(), self.color);
+        if writeln!(out, "{style}{text}{style:#}").is_err() {
+            std::process::exit(0);
+        }
+    }
+
+    /// Octets as they are.
+    pub(super) fn raw(&self, octets: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        if out.write_all(octets).and_then(|()| out.flush()).is_err() {
+            std::process::exit(0);
+        }
+    }
+
+    /// A word for people, on standard error.
+    pub(super) fn note(&self, text: &str) {
+        let mut out = anstream::AutoStream::new(std::io::stderr(), self.color);
+        // Nobody reads it then.
+        let _ = writeln!(out, "{NOTE}{}{NOTE:#}", escape(text));
+    }
+
+    /// Whether results are for programs.
+    pub(super) fn for_programs(&self) -> bool {
+        matches!(self.output, Output::Json | Output::Csv)
+    }
+}
+
+/// Control characters shown instead of obeyed; line feeds between values become spaces.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(' '),
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A failure with every bad item and its hint.
+pub(super) fn failure(failure: &Failure, color: Color) {
+    let mut out = anstream::AutoStream::new(std::io::stderr(), color.choice());
+    let mut print = |line: String| {
+        let _ = writeln!(out, "{line}");
+    };
+    print(format!("{FAULT}conn3ction:{FAULT:#} {}", escape(&failure.to_string())));
+    let Failure::Refused(problem) = failure else { return };
+    for item in &problem.errors {
+        let place = [&item.pointer, &item.parameter, &item.header].into_iter().flatten().next().cloned();
+        let place = place.or_else(|| item.line.map(|line| format!("line {line}, column {}", item.column.unwrap_or(1))));
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        let hint = item.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        print(format!("  {}", escape(&format!("{place}{}{hint}", item.detail))));
+    }
+}
+
+/// Asks on the terminal; without one, `--yes` is needed.
+pub(super) fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("this needs --yes where nobody can be asked".into()));
+    }
+    eprint!("{} [y/N] ", escape(question));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|source| Failure::File { path: "standard input".into(), source })?;
+    Ok(answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_from_a_zone_cannot_drive_a_terminal() {
+        assert_eq!(escape("\"\u{1b}[31mred\u{7}\"\nb"), "\"\\u{1b}[31mred\\u{7}\" b");
+    }
+}

@@ -1,0 +1,124 @@
+//! `lookup`, `status`, `verify`, `rebuild`.
+
+use anstyle::Style;
+use conn3ction_schemas::json;
+use reqwest::Method;
+
+use super::{
+    client::{Client, Failure},
+    output::{Printer, escape},
+};
+use crate::http::list::Row;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Lookup {
+    /// The name asked for.
+    name: String,
+    /// The type asked for.
+    #[arg(default_value = "A")]
+    rtype: String,
+    /// Show the path that the answer took.
+    #[arg(long)]
+    trace: bool,
+}
+
+impl Lookup {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let url = client.url(&["lookup"], &[("name", Some(&self.name)), ("type", Some(&self.rtype))]);
+        let answer: json::Lookup = client.get(url).await?;
+        if printer.for_programs() {
+            printer.json_lines(&[answer]);
+            return Ok(());
+        }
+        let flags = if answer.authoritative { " authoritative" } else { "" };
+        printer.note(&format!("{}{flags}, as of r{}", answer.rcode, answer.revision));
+        for (section, records) in [("", &answer.answer), ("authority: ", &answer.authority), ("additional: ", &answer.additional)] {
+            for record in records {
+                for value in &record.values {
+                    let by = record
+                        .event
+                        .as_ref()
+                        .map(|event| format!("  ; r{} {} {}", event.revision, event.actor, event.reason.as_deref().unwrap_or_default()))
+                        .unwrap_or_default();
+                    let line = format!("{section}{}  {}  {}  {value}{by}", record.name, record.ttl, record.rtype);
+                    printer.line(Style::new(), escape(&line).trim_end());
+                }
+            }
+        }
+        if self.trace {
+            answer.trace.iter().for_each(|step| printer.note(step));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// Only this zone.
+    zone: Option<String>,
+}
+
+impl Status {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        if let Some(zone) = &self.zone {
+            let zone: json::ZoneJson = client.get(client.url(&["zones", zone], &[])).await?;
+            printer.rows(&[zone], json::ZoneJson::COLUMNS);
+            return Ok(());
+        }
+        let views: Vec<json::ViewStatus> = client.get(client.url(&["projections"], &[])).await?;
+        printer.rows(&views, &["view", "revision", "lag", "state"]);
+        Ok(())
+    }
+}
+
+impl Row for json::ViewStatus {
+    const COLUMNS: &[&str] = &["view", "revision", "lag", "state", "digest"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.view.clone(),
+            self.revision.to_string(),
+            self.lag.to_string(),
+            self.state.clone(),
+            self.digest.clone(),
+        ]
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {}
+
+impl Verify {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let report: json::VerifyJson = client.get(client.url(&["verify"], &[])).await?;
+        if printer.for_programs() {
+            printer.json_lines(&[&report]);
+        } else {
+            let hash = &report.hash;
+            printer.line(Style::new(), &format!("chain r{} to r{}: {hash}", report.from, report.to));
+            for view in &report.views {
+                let verdict = if view.ok { "ok" } else { "DIFFERS" };
+                printer.line(Style::new(), &format!("{} r{}: {verdict}  {}", view.view, view.revision, view.digest));
+            }
+        }
+        match (report.ok, report.detail) {
+            (true, _) => Ok(()),
+            (false, detail) => Err(Failure::Mismatch(detail.unwrap_or_else(|| "a view differs from the ledger".into()))),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Rebuild {
+    /// answers, records or zone-keys.
+    view: String,
+}
+
+impl Rebuild {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let response = client.write(Method::POST, client.url(&["projections", &self.view, "rebuild"], &[]), None).await?;
+        let view: json::ViewStatus = client.decode(response).await?;
+        printer.rows(&[view], json::ViewStatus::COLUMNS);
+        Ok(())
+    }
+}

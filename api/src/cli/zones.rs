@@ -1,0 +1,185 @@
+//! `zone`, `import`, `export`.
+
+use std::io::IsTerminal;
+
+use conn3ction_schemas::json;
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
+
+use super::{
+    client::{Client, Failure, content_key},
+    output::{Output, Printer, confirmed},
+    records::{write, written},
+};
+use crate::http::list::Row;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Zone {
+    /// List zones.
+    List,
+    /// Show a zone.
+    Show {
+        /// Its apex.
+        zone: String,
+    },
+    /// Create a zone with SOA and NS.
+    Create {
+        /// Its apex.
+        zone: String,
+        /// A name server; repeat for more [default: localhost.].
+        #[arg(long = "nameserver", value_name = "NAME")]
+        nameservers: Vec<String>,
+        /// The responsible person's mailbox, user@example.org or user.example.org.
+        #[arg(long, value_name = "MAILBOX")]
+        contact: Option<String>,
+        /// The zone's default TTL in seconds.
+        #[arg(long, value_name = "SECONDS")]
+        ttl: Option<u32>,
+    },
+    /// Delete a zone with all its records.
+    Delete {
+        /// Its apex.
+        zone: String,
+    },
+}
+
+impl Zone {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        match self {
+            Self::List => {
+                let zones: Vec<json::ZoneJson> = client.get(client.url(&["zones"], &[])).await?;
+                printer.rows(&zones, &["name", "serial", "revision", "record_count"]);
+                Ok(())
+            }
+            Self::Show { zone } => {
+                let zone: json::ZoneJson = client.get(client.url(&["zones", zone], &[])).await?;
+                printer.rows(&[zone], json::ZoneJson::COLUMNS);
+                Ok(())
+            }
+            Self::Create { zone, nameservers, contact, ttl } => {
+                let request = json::ZoneInput {
+                    name: zone.clone(),
+                    nameservers: (!nameservers.is_empty()).then(|| nameservers.clone()),
+                    contact: contact.clone(),
+                    ttl: *ttl,
+                    reason: client.global.reason.clone(),
+                    expected_revision: None,
+                };
+                let body = serde_json::to_vec(&request).map_err(|error| Failure::Usage(error.to_string()))?;
+                let mut query = vec![];
+                if client.global.dry_run {
+                    query.push(("dry_run", Some("true")));
+                }
+                let response = client.write(Method::POST, client.url(&["zones"], &query), Some(body)).await?;
+                if client.global.dry_run {
+                    return written(client, printer, response).await;
+                }
+                let settled = client.settled(&response).await?;
+                let zone: json::ZoneJson = client.decode(response).await?;
+                printer.rows(&[zone], &["name", "serial", "revision", "record_count"]);
+                settled.iter().for_each(|views| printer.note(views));
+                Ok(())
+            }
+            Self::Delete { zone } => {
+                let question = format!("Delete {zone} with all its records?");
+                if !client.global.dry_run && !confirmed(&question, client.global.yes)? {
+                    return Ok(());
+                }
+                write(client, printer, &["zones", zone], &[], Method::DELETE, None).await
+            }
+        }
+    }
+}
+
+impl Row for json::ZoneJson {
+    const COLUMNS: &[&str] = &["name", "serial", "revision", "record_count", "signed_elsewhere"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.serial.to_string(),
+            self.revision.to_string(),
+            self.record_count.to_string(),
+            self.signed_elsewhere.to_string(),
+        ]
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// The zone's apex.
+    zone: String,
+    /// The master file, perhaps .gz; `-` is standard input. What `dig AXFR` prints is taken, too.
+    file: String,
+    /// merge: sets in the file replace their namesakes, nothing else goes; replace: the zone becomes the file.
+    #[arg(long, default_value = "merge", value_parser = ["merge", "replace"])]
+    mode: String,
+}
+
+impl Import {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let fault = |source| Failure::File { path: self.file.clone(), source };
+        let octets = if self.file == "-" {
+            let mut octets = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin(), &mut octets).map_err(fault)?;
+            octets
+        } else {
+            std::fs::read(&self.file).map_err(fault)?
+        };
+        let dry_run = client.global.dry_run.then_some("true");
+        let url = client.url(&["zones", &self.zone, "import"], &[("mode", Some(&self.mode)), ("dry_run", dry_run)]);
+        let progress = progress(octets.len() as u64);
+        let key = content_key(&[self.zone.as_bytes(), self.mode.as_bytes(), &octets]);
+        let octets = bytes::Bytes::from(octets);
+        let sent = progress.clone();
+        let chunks = (0..octets.len()).step_by(CHUNK).map(move |from| {
+            let chunk = octets.slice(from..octets.len().min(from + CHUNK));
+            sent.inc(chunk.len() as u64);
+            if sent.position() == sent.length().unwrap_or_default() {
+                sent.set_message("taking it in");
+            }
+            Ok::<_, std::io::Error>(chunk)
+        });
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+        let result = client.upload(url, body, &key).await;
+        progress.finish_and_clear();
+        written(client, printer, result?).await
+    }
+}
+
+/// Octets of a file that are sent at once.
+const CHUNK: usize = 64 * 1024;
+
+fn progress(octets: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(octets);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// The zone's apex.
+    zone: String,
+}
+
+impl Export {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        if !matches!(printer.output, Output::Table | Output::Zone) {
+            return Err(Failure::Usage("export prints a master file; `get --zone` prints other forms".into()));
+        }
+        let mut response = client.open(client.url(&["zones", &self.zone, "zonefile"], &[]), "text/dns").await?;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => printer.raw(&chunk),
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Failure::Unreachable(format!("the export broke off: {error}"))),
+            }
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Settings: environment = flag = key of one optional TOML file. Every fault is found before a port is bound.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use conn3ction_schemas::Name;
+use serde::Deserialize;
+
+/// The settings as given, each perhaps absent: by flag, by environment or, with the same names, in a TOML file.
+/// A flag wins over the environment, that over the file.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// TOML file with any of these settings as keys.
+    #[arg(long, env = "CONN3CTION_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// What this process does: all of it, or one part of a split deployment (which needs etcd).
+    #[arg(long, env = "CONN3CTION_ROLE", value_enum)]
+    pub role: Option<Role>,
+
+    /// Port of the HTTP API on the loopback address [default: 8080].
+    #[arg(long, env = "PORT")]
+    pub port: Option<u16>,
+    /// Address and port of the HTTP API [default: 127.0.0.1:$PORT].
+    #[arg(long, env = "HTTP_LISTEN", value_name = "ADDR:PORT")]
+    pub http_listen: Option<SocketAddr>,
+    /// Addresses and ports of the DNS responder, UDP and TCP [default: 127.0.0.1:1053].
+    #[arg(long, env = "DNS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub dns_listen: Option<Vec<SocketAddr>>,
+    /// UDP threads of the DNS responder [default: one a core].
+    #[arg(long, env = "DNS_THREADS", value_name = "N")]
+    pub dns_threads: Option<usize>,
+    /// Addresses or networks that may transfer zones by AXFR [default: 127.0.0.0/8, ::1].
+    #[arg(long, env = "DNS_ALLOW_TRANSFER", value_name = "NET", value_delimiter = ',')]
+    pub dns_allow_transfer: Option<Vec<String>>,
+    /// Secondaries that are notified of every change (RFC 1996) [default: none].
+    #[arg(long, env = "DNS_NOTIFY", value_name = "ADDR[:PORT]", value_delimiter = ',')]
+    pub dns_notify: Option<Vec<String>>,
+
+    /// Where the ledger lives [default: etcd if etcd endpoints are set, else file].
+    #[arg(long, env = "CONN3CTION_LEDGER", value_enum)]
+    pub ledger: Option<LedgerKind>,
+    /// Directory of the file ledger and of rebuildable local views [default: ./conn3ction-data].
+    // A global option of the command line, so not declared here again.
+    #[arg(skip)]
+    pub data: Option<PathBuf>,
+    /// Zones created on a first start with an empty ledger; empty for none [default: example.local.].
+    #[arg(long, env = "CONN3CTION_ZONES", value_name = "ZONE", value_delimiter = ',')]
+    pub zones: Option<Vec<String>>,
+
+    /// etcd endpoints; when set, the records mirror and the zone keys are written there.
+    #[arg(long, env = "ETCD_ENDPOINTS", value_name = "URL", value_delimiter = ',')]
+    pub etcd_endpoints: Option<Vec<String>>,
+    /// Prefix of the records mirror [default: /conn3ction/records].
+    #[arg(long, env = "ETCD_PREFIX", value_name = "PREFIX")]
+    pub etcd_prefix: Option<String>,
+    /// Prefix of the zone keys that CoreDNS reads [default: /conn3ction/zones].
+    #[arg(long, env = "ETCD_ZONES_PREFIX", value_name = "PREFIX")]
+    pub etcd_zones_prefix: Option<String>,
+    /// Prefix of the ledger [default: /conn3ction/ledger].
+    #[arg(long, env = "ETCD_LEDGER_PREFIX", value_name = "PREFIX")]
+    pub etcd_ledger_prefix: Option<String>,
+    /// Zones above 50,000 names whose zone keys are written all the same.
+    #[arg(long, env = "ETCD_LARGE_ZONES", value_name = "ZONE", value_delimiter = ',')]
+    pub etcd_large_zones: Option<Vec<String>>,
+    /// User for etcd.
+    #[arg(long, env = "ETCD_USERNAME", value_name = "USER")]
+    pub etcd_username: Option<String>,
+    /// File with that user's password.
+    #[arg(long, env = "ETCD_PASSWORD_FILE", value_name = "FILE")]
+    pub etcd_password_file: Option<PathBuf>,
+    /// PEM file of the authority that signed etcd's certificate.
+    #[arg(long, env = "ETCD_CA", value_name = "FILE")]
+    pub etcd_ca: Option<PathBuf>,
+    /// PEM file of our certificate for etcd.
+    #[arg(long, env = "ETCD_CERT", value_name = "FILE")]
+    pub etcd_cert: Option<PathBuf>,
+    /// PEM file of the key of that certificate.
+    #[arg(long, env = "ETCD_KEY", value_name = "FILE")]
+    pub etcd_key: Option<PathBuf>,
+
+    /// Token file: a line `SHA256-HEX ACTOR read|write` each. When set, writes need a token.
+    #[arg(long, env = "CONN3CTION_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Listen beyond loopback without tokens: anybody who reaches the port may write.
+    #[arg(long, env = "CONN3CTION_ALLOW_OPEN", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub allow_open: Option<bool>,
+    /// How log lines look [default: text].
+    #[arg(long, env = "LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything in one process.
+    All,
+    /// HTTP and the committer.
+    Api,
+    /// Zone keys and the records mirror in etcd.
+    Projector,
+    /// DNS over UDP and TCP.
+    Dns,
+}
+
+/// Where the ledger lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerKind {
+    /// Append-only segment files in the data directory.
+    File,
+    /// etcd.
+    Etcd,
+    /// Memory: gone with the process.
+    Memory,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Checked settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What this process does.
+    pub role: Role,
+    /// Where HTTP listens.
+    pub http_listen: SocketAddr,
+    /// Where DNS listens.
+    pub dns_listen: Vec<SocketAddr>,
+    /// UDP threads.
+    pub dns_threads: usize,
+    /// Who may transfer zones.
+    pub dns_allow_transfer: Vec<Network>,
+    /// Who is notified of changes.
+    pub dns_notify: Vec<SocketAddr>,
+    /// Where the ledger lives.
+    pub ledger: LedgerKind,
+    /// Ledger files and local views.
+    pub data: PathBuf,
+    /// Zones of a first start.
+    pub zones: Vec<Name>,
+    /// etcd, if endpoints are set.
+    pub etcd: Option<Etcd>,
+    /// Token file.
+    pub tokens: Option<PathBuf>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// How etcd is reached and which prefixes are ours there.
+#[derive(Clone)]
+pub struct Etcd {
+    /// URLs.
+    pub endpoints: Vec<String>,
+    /// Records mirror; no last slash.
+    pub records_prefix: String,
+    /// Zone keys; no last slash.
+    pub zones_prefix: String,
+    /// Ledger; no last slash.
+    pub ledger_prefix: String,
+    /// Zones whose keys are written whatever their size.
+    pub large_zones: Vec<Name>,
+    /// User and password.
+    pub user: Option<(String, String)>,
+    /// PEM octets of the authority.
+    pub ca: Option<Vec<u8>>,
+    /// PEM octets of certificate and key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Etcd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Etcd")
+            .field("endpoints", &self.endpoints)
+            .field("records_prefix", &self.records_prefix)
+            .field("zones_prefix", &self.zones_prefix)
+            .field("ledger_prefix", &self.ledger_prefix)
+            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address with the number of leading bits that count, `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The address.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub bits: u8,
+}
+
+/// What is wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {detail}")]
+pub struct Fault {
+    /// The setting's flag name.
+    pub setting: &'static str,
+    /// What is wrong and how to mend it.
+    pub detail: String,
+}
+
+impl Settings {
+    /// Fills what is absent from the TOML file that `config` names.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no TOML, or has a key that no setting has.
+    pub fn with_file(self) -> Result<Self, Fault> {
+        let Some(path) = self.config.clone() else { return Ok(self) };
+        let fault = |detail: String| Fault { setting: "config", detail: format!("{}: {detail}", path.display()) };
+        let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+        let file: Settings = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+        Ok(self.or(file))
+    }
+
+    fn or(self, file: Settings) -> Settings {
+        Settings {
+            config: self.config,
+            role: self.role.or(file.role),
+            port: self.port.or(file.port),
+            http_listen: self.http_listen.or(file.http_listen),
+            dns_listen: self.dns_listen.or(file.dns_listen),
+            dns_threads: self.dns_threads.or(file.dns_threads),
+            dns_allow_transfer: self.dns_allow_transfer.or(file.dns_allow_transfer),
+            dns_notify: self.dns_notify.or(file.dns_notify),
+            ledger: self.ledger.or(file.ledger),
+            data: self.data.or(file.data),
+            zones: self.zones.or(file.zones),
+            etcd_endpoints: self.etcd_endpoints.or(file.etcd_endpoints),
+            etcd_prefix: self.etcd_prefix.or(file.etcd_prefix),
+            etcd_zones_prefix: self.etcd_zones_prefix.or(file.etcd_zones_prefix),
+            etcd_ledger_prefix: self.etcd_ledger_prefix.or(file.etcd_ledger_prefix),
+            etcd_large_zones: self.etcd_large_zones.or(file.etcd_large_zones),
+            etcd_username: self.etcd_username.or(file.etcd_username),
+            etcd_password_file: self.etcd_password_file.or(file.etcd_password_file),
+            etcd_ca: self.etcd_ca.or(file.etcd_ca),
+            etcd_cert: self.etcd_cert.or(file.etcd_cert),
+            etcd_key: self.etcd_key.or(file.etcd_key),
+            tokens: self.tokens.or(file.tokens),
+            allow_open: self.allow_open.or(file.allow_open),
+            log_format: self.log_format.or(file.log_format),
+        }
+    }
+
+    /// Checks all settings together and reads the small files that they name.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, not the first.
+    pub fn check(self) -> Result<Config, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut fault = |setting, detail: String| faults.push(Fault { setting, detail });
+
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let http_listen = self.http_listen.unwrap_or(loopback(self.port.unwrap_or(8080)));
+        if self.tokens.is_none() && !self.allow_open.unwrap_or(false) && !http_listen.ip().is_loopback() {
+            let detail = format!(
+                "{http_listen} can be reached from elsewhere and no tokens are set, so anybody could write; set tokens, or allow-open to do it all the same"
+            );
+            fault("http-listen", detail);
+        }
+        let zones = names("zones", self.zones.unwrap_or_else(|| vec!["example.local.".into()]), &mut fault);
+        let large_zones = names("etcd-large-zones", self.etcd_large_zones.unwrap_or_default(), &mut fault);
+        let dns_allow_transfer = self
+            .dns_allow_transfer
+            .unwrap_or_else(|| vec!["127.0.0.0/8".into(), "::1".into()])
+            .iter()
+            .filter(|text| !text.is_empty())
+            .filter_map(|text| {
+                let network = Network::parse(text);
+                if network.is_none() {
+                    fault("dns-allow-transfer", format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"));
+                }
+                network
+            })
+            .collect();
+        let dns_notify = self
+            .dns_notify
+            .unwrap_or_default()
+            .iter()
+            .filter(|text| !text.is_empty())
+            .filter_map(|text| {
+                let peer = text.parse().ok().or_else(|| text.parse().ok().map(|ip: IpAddr| SocketAddr::from((ip, 53))));
+                if peer.is_none() {
+                    fault("dns-notify", format!("{text:?} is neither an address nor address:port"));
+                }
+                peer
+            })
+            .collect();
+
+        let endpoints: Vec<String> =
+            self.etcd_endpoints.unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect();
+        let mut read = |setting, path: Option<&Path>| {
+            let path = path?;
+            match std::fs::read(path) {
+                Ok(octets) => Some(octets),
+                Err(error) => {
+                    fault(setting, format!("{}: {error}", path.display()));
+                    None
+                }
+            }
+        };
+        let password = read("etcd-password-file", self.etcd_password_file.as_deref());
+        let ca = read("etcd-ca", self.etcd_ca.as_deref());
+        let identity = read("etcd-cert", self.etcd_cert.as_deref()).zip(read("etcd-key", self.etcd_key.as_deref()));
+        if self.etcd_cert.is_some() != self.etcd_key.is_some() {
+            fault("etcd-cert", "a certificate and its key come together: set etcd-cert and etcd-key".into());
+        }
+        if self.etcd_username.is_some() != self.etcd_password_file.is_some() {
+            fault("etcd-username", "a user and a password come together: set etcd-username and etcd-password-file".into());
+        }
+        let prefix = |given: Option<String>, default: &str| {
+            let given = given.unwrap_or_else(|| default.into());
+            format!("/{}", given.trim_matches('/'))
+        };
+        let records_prefix = prefix(self.etcd_prefix, "/conn3ction/records");
+        let zones_prefix = prefix(self.etcd_zones_prefix, "/conn3ction/zones");
+        let ledger_prefix = prefix(self.etcd_ledger_prefix, "/conn3ction/ledger");
+        let named = [
+            ("etcd-prefix", &records_prefix),
+            ("etcd-zones-prefix", &zones_prefix),
+            ("etcd-ledger-prefix", &ledger_prefix),
+        ];
+        for (at, (setting, one)) in named.iter().enumerate() {
+            if one.as_str() == "/" {
+                fault(setting, "the prefix is empty; the whole of etcd is not ours".into());
+            }
+            for (other_setting, other) in &named[at + 1..] {
+                if nested(one, other) {
+                    fault(setting, format!("{one} and {other} ({other_setting}) must not be equal or nested"));
+                }
+            }
+        }
+        let ledger =
+            self.ledger.unwrap_or(if endpoints.is_empty() { LedgerKind::File } else { LedgerKind::Etcd });
+        let role = self.role.unwrap_or(Role::All);
+        if ledger == LedgerKind::Etcd && endpoints.is_empty() {
+            fault("ledger", "a ledger in etcd needs etcd-endpoints".into());
+        }
+        if role != Role::All && ledger != LedgerKind::Etcd {
+            fault("role", "split roles share a ledger in etcd; set ledger=etcd and etcd-endpoints".into());
+        }
+        #[cfg(not(feature = "etcd"))]
+        if !endpoints.is_empty() {
+            fault("etcd-endpoints", "this build has no etcd support".into());
+        }
+        let user = self.etcd_username.zip(password).map(|(name, password)| {
+            (name, String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n']).to_owned())
+        });
+        let etcd = (!endpoints.is_empty()).then_some(Etcd {
+            endpoints,
+            records_prefix,
+            zones_prefix,
+            ledger_prefix,
+            large_zones,
+            user,
+            ca,
+            identity,
+        });
+        let dns_threads = self
+            .dns_threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        if dns_threads == 0 {
+            fault("dns-threads", "at least one thread".into());
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Config {
+            role,
+            http_listen,
+            dns_listen: self.dns_listen.unwrap_or_else(|| vec![loopback(1053)]),
+            dns_threads,
+            dns_allow_transfer,
+            dns_notify,
+            ledger,
+            data: self.data.unwrap_or_else(|| "conn3ction-data".into()),
+            zones,
+            etcd,
+            tokens: self.tokens,
+            log_format: self.log_format.unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+fn names(setting: &'static str, texts: Vec<String>, fault: &mut impl FnMut(&'static str, String)) -> Vec<Name> {
+    let mut names = Vec::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        match text.parse() {
+            Ok(name) => names.push(name),
+            Err(error) => fault(setting, format!("{text:?}: {error}")),
+        }
+    }
+    names
+}
+
+/// Whether one prefix is the other or lies below it.
+fn nested(one: &str, other: &str) -> bool {
+    let below = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    below(one, other) || below(other, one)
+}
+
+impl Network {
+    /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address.parse().ok()?, Some(bits.parse().ok()?)),
+            None => (text.parse().ok()?, None),
+        };
+        let all = match address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let bits = bits.unwrap_or(all);
+        (bits <= all).then_some(Self { address, bits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_are_reported_together() {
+        let settings = Settings {
+            http_listen: "0.0.0.0:80".parse().ok(),
+            zones: Some(vec!["a..b".into()]),
+            role: Some(Role::Dns),
+            etcd_prefix: Some("/x/".into()),
+            etcd_zones_prefix: Some("/x/y".into()),
+            ..Settings::default()
+        };
+        let faults = settings.check().expect_err("faulty");
+        let settings: Vec<_> = faults.iter().map(|fault| fault.setting).collect();
+        assert_eq!(settings, ["http-listen", "zones", "etcd-prefix", "role"]);
+    }
+
+    #[test]
+    fn a_bare_port_stays_on_loopback_and_slashes_of_a_prefix_do_not_matter() {
+        let settings = Settings {
+            port: Some(9000),
+            etcd_endpoints: Some(vec!["http://127.0.0.1:2379".into()]),
+            etcd_prefix: Some("records/".into()),
+            ..Settings::default()
+        };
+        let config = settings.check().expect("fine");
+        assert_eq!(config.http_listen, "127.0.0.1:9000".parse().expect("an address"));
+        assert_eq!(config.ledger, LedgerKind::Etcd);
+        assert_eq!(config.etcd.expect("etcd").records_prefix, "/records");
+    }
+
+    #[test]
+    fn unknown_keys_of_the_file_are_refused_by_name() {
+        let error = toml::from_str::<Settings>("prot = 80").expect_err("unknown");
+        assert!(error.to_string().contains("prot"), "{error}");
+    }
+
+    #[test]
+    fn networks_parse() {
+        assert!(Network::parse("10.0.0.0/8").is_some());
+        assert!(Network::parse("::1").is_some());
+        for bad in ["10.0.0.0/33", "10.0.0", "x/8", "1.2.3.4/", ""] {
+            assert!(Network::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

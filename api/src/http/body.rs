@@ -1,0 +1,153 @@
+//! Bodies: bounded, strict JSON with the place of every fault, and the digest that tells a retry from another request.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+    http::header,
+};
+use conn3ction_schemas::{event::Hash, json::ProblemError};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{
+    problem::{Problem, ProblemKind},
+    query::nearest,
+};
+
+/// Octets of a JSON body: a change set of some ten thousand changes.
+pub const MAX_JSON: usize = 16 * 1024 * 1024;
+
+/// A JSON body of any content type (old clients send a form type with `curl -d`).
+pub struct JsonBody<T> {
+    /// What it says.
+    pub value: T,
+    /// SHA-256 of method, path, query and body.
+    pub digest: Hash,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let head = head(&request);
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(Problem::new(ProblemKind::MediaType, "JSON bodies are taken without a content encoding"));
+        }
+        let octets = read(request.into_body(), MAX_JSON).await?;
+        let value = parse(&octets)?;
+        Ok(Self { value, digest: Hash::of(&[head.as_bytes(), &octets].concat()) })
+    }
+}
+
+/// The digest of a request without a body.
+pub fn digest(request: &Request) -> Hash {
+    Hash::of(head(request).as_bytes())
+}
+
+fn head(request: &Request) -> String {
+    format!("{} {}\n", request.method(), request.uri())
+}
+
+/// Reads a whole body of at most `limit` octets.
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut octets = Vec::new();
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        if octets.len() + chunk.len() > limit {
+            return Err(Problem::new(ProblemKind::TooLarge, format!("the body has more than {limit} octets")));
+        }
+        octets.extend_from_slice(&chunk);
+    }
+    Ok(octets)
+}
+
+/// A body that did not arrive whole.
+pub fn broken(error: &axum::Error) -> Problem {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<tower_http::timeout::TimeoutError>() {
+            return Problem::new(ProblemKind::TooSlow, "the body did not arrive in time");
+        }
+        cause = error.source();
+    }
+    Problem::new(ProblemKind::Malformed, "the body broke off")
+}
+
+fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
+    let mut decoder = serde_json::Deserializer::from_slice(octets);
+    let fault = |pointer: String, error: &serde_json::Error| {
+        let text = error.to_string();
+        let detail = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        let (kind, hint) = match unknown_member(&detail) {
+            Some((member, known)) => (ProblemKind::UnknownParameter, nearest(member, known.into_iter())),
+            None => (ProblemKind::Malformed, None),
+        };
+        let item = ProblemError {
+            pointer: Some(pointer),
+            line: Some(error.line() as u64),
+            column: Some(error.column() as u64),
+            detail: detail.clone(),
+            hint,
+            ..ProblemError::default()
+        };
+        Problem::new(kind, format!("the body is not what this route takes: {detail}")).with([item])
+    };
+    let value = serde_path_to_error::deserialize(&mut decoder)
+        .map_err(|error| fault(pointer(error.path()), error.inner()))?;
+    decoder.end().map_err(|error| fault(String::new(), &error))?;
+    Ok(value)
+}
+
+/// The path of a member as RFC 6901 writes it.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// The member and those known instead, from serde's words.
+fn unknown_member(detail: &str) -> Option<(&str, Vec<&str>)> {
+    let mut quoted = detail.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    Some((quoted.next()?, quoted.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "only parsed")]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Inner {
+        ttl: u32,
+        values: Vec<String>,
+    }
+
+    #[test]
+    fn a_fault_is_named_by_its_pointer_and_an_unknown_member_by_the_nearest_known() {
+        let problem = parse::<Outer>(br#"{"inner":[{"ttl":1,"values":[]},{"tll":1}]}"#).expect_err("unknown");
+        assert_eq!(problem.kind, ProblemKind::UnknownParameter);
+        assert_eq!(problem.errors[0].hint.as_deref(), Some("did you mean ttl?"));
+        assert_eq!(problem.errors[0].pointer.as_deref(), Some("/inner/1/tll"));
+        let problem = parse::<Outer>(br#"{"inner":[{"ttl":"x","values":[]}]}"#).expect_err("a text");
+        assert_eq!(problem.kind, ProblemKind::Malformed);
+        assert_eq!(problem.errors[0].pointer.as_deref(), Some("/inner/0/ttl"));
+        assert!(parse::<Outer>(br#"{"inner":[]} x"#).is_err());
+        assert!(parse::<Outer>(&[b'['; 100_000]).is_err());
+    }
+}

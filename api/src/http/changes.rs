@@ -1,0 +1,67 @@
+//! `POST /changes`: several changes as one atomic event.
+
+use axum::{Extension, extract::State, http::Uri, response::Response};
+use conn3ction_schemas::json;
+
+use super::{
+    Shared,
+    body::JsonBody,
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading,
+    request::Caller,
+    writing::{self, Order},
+};
+use crate::decide::{
+    command::{Intent, Op},
+    input::{self, RawChange},
+};
+
+/// Changes of one request; more belong into a master file.
+const MAX_CHANGES: usize = 10_000;
+
+pub(super) async fn change(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    JsonBody { value: set, digest }: JsonBody<json::ChangeSet>,
+) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["dry_run"])?;
+    if set.changes.len() > MAX_CHANGES {
+        let detail = format!("{} changes are more than the {MAX_CHANGES} of one request", set.changes.len());
+        return Err(Problem::new(ProblemKind::TooLarge, detail));
+    }
+    let mut changes = Vec::with_capacity(set.changes.len());
+    let mut items = Vec::new();
+    for (at, change) in set.changes.iter().enumerate() {
+        let raw = RawChange {
+            pointer: format!("/changes/{at}"),
+            zone: change.zone.as_deref(),
+            name: &change.name,
+            rtype: change.rtype.as_deref(),
+            covers: change.covers.as_deref(),
+            ttl: change.ttl.map(u64::from),
+            values: change.values.as_deref().unwrap_or_default(),
+        };
+        match input::change(op(change.op), &raw) {
+            Ok(change) => changes.push(change),
+            Err(bad) => items.extend(bad),
+        }
+    }
+    if !items.is_empty() {
+        return Err(writing::refused(items));
+    }
+    let expected = set.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
+    let order = Order { caller, reason: set.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
+    Ok(writing::submit(&node, order, Intent::ChangeRecords(changes)).await?.into_response(&node))
+}
+
+const fn op(op: json::Op) -> Op {
+    match op {
+        json::Op::Create => Op::Create,
+        json::Op::Set => Op::Set,
+        json::Op::Delete => Op::Delete,
+        json::Op::Add => Op::Add,
+        json::Op::Remove => Op::Remove,
+    }
+}

@@ -1,0 +1,79 @@
+//! `/docs`, `/openapi.json`, `/schemas` and `/problems`: everything a reader needs, without a network.
+
+use axum::{
+    extract::Path,
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse, Response},
+};
+use pulldown_cmark::{Options, Parser, html};
+
+use super::problem::{Problem, ProblemKind};
+
+/// The OpenAPI 3.1 document.
+pub const OPENAPI: &str = include_str!("../../../schemas/openapi.json");
+
+macro_rules! files {
+    ($directory:literal: $($name:literal),*) => { &[$(($name, include_str!(concat!($directory, $name)))),*] };
+}
+
+const SCHEMAS: &[(&str, &str)] = files!("../../../schemas/json/":
+    "event.schema.json", "record.schema.json", "plan.schema.json", "problem.schema.json", "change-set.schema.json");
+const PAGES: &[(&str, &str)] = files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "operations.md");
+
+pub(super) async fn openapi() -> Response {
+    with_type(OPENAPI, "application/json")
+}
+
+pub(super) async fn schema(Path(file): Path<String>) -> Response {
+    match find(SCHEMAS, &file) {
+        Some(text) => with_type(text, "application/schema+json"),
+        None => Problem::new(ProblemKind::NotFound, format!("no schema {file}")).into_response(),
+    }
+}
+
+pub(super) async fn index() -> Response {
+    page(Path("index".into())).await
+}
+
+pub(super) async fn page(Path(name): Path<String>) -> Response {
+    match find(PAGES, &format!("{}.md", name.trim_end_matches(".md"))) {
+        Some(text) => rendered(&name, text),
+        None => Problem::new(ProblemKind::NotFound, format!("no page {name}")).into_response(),
+    }
+}
+
+pub(super) async fn problem(Path(name): Path<String>) -> Response {
+    match ProblemKind::ALL.iter().find(|kind| kind.slug() == name) {
+        Some(kind) => {
+            let text = format!("# {}\n\n`{name}`, status {}\n\n{}\n", kind.title(), kind.status(), kind.explanation());
+            rendered(kind.title(), &text)
+        }
+        None => Problem::new(ProblemKind::NotFound, format!("no problem {name}")).into_response(),
+    }
+}
+
+fn find(files: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
+    files.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+fn with_type(text: &'static str, kind: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
+pre,code{font:14px/1.45 ui-monospace,monospace;background:#f2f4f6;border-radius:4px}pre{padding:.8rem;overflow:auto}code{padding:.1rem .25rem}\
+pre code{padding:0}table{border-collapse:collapse;display:block;overflow:auto}td,th{border:1px solid #d5dae0;padding:.3rem .6rem;text-align:left;vertical-align:top}\
+a{color:#0b57b0}@media(prefers-color-scheme:dark){body{color:#dfe3e8;background:#14171a}pre,code{background:#20252a}td,th{border-color:#3a4149}a{color:#7db8ff}}";
+
+fn rendered(title: &str, markdown: &str) -> Response {
+    let mut body = String::with_capacity(markdown.len() * 2);
+    html::push_html(&mut body, Parser::new_ext(markdown, Options::ENABLE_TABLES));
+    let mut response = Html(format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{title} – Conn3ction</title><style>{STYLE}</style><main>{body}</main></html>"
+    ))
+    .into_response();
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}

@@ -1,0 +1,315 @@
+//! `/events`: the ledger, as pages, as one event, as a stream that grows.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, Uri, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
+};
+use conn3ction_ledger::Event;
+use conn3ction_schemas::{
+    Delta, Name, RecordType, Revision,
+    event::{EventHeader, Kind},
+    json,
+};
+use futures::{Stream, StreamExt};
+
+use super::{
+    Shared,
+    list::{self, Format},
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading,
+};
+
+/// Matching changes that an event in a list shows.
+const IN_LISTS: usize = 100;
+/// Changes that an event alone shows.
+const ALONE: usize = 1_000;
+/// Octets of events read from the ledger at once.
+const READ_OCTETS: usize = 1 << 20;
+/// Events in a list without `limit`.
+const DEFAULT_LIMIT: usize = 1_000;
+
+const PARAMETERS: [&str; 13] = [
+    "zone", "under", "name", "type", "actor", "kind", "reason", "request_id", "order", "limit", "after", "from", "to",
+];
+
+pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &PARAMETERS)?;
+    reading::wait(&node, &query).await?;
+    let filter = Filter::parse(&node, &query)?;
+    let number = |text: &str| reading::revision(&node, text);
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/event-stream") {
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(query.text("after"));
+        let after = match last {
+            Some(text) => number(text)?,
+            None => node.head_known(),
+        };
+        return Ok(follow(node, filter, after).into_response());
+    }
+    let head = node.head_known();
+    let limit = query.parsed("limit", "a number")?.unwrap_or(DEFAULT_LIMIT).clamp(1, 10_000);
+    let descending = match query.text("order") {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => return Err(Problem::new(ProblemKind::Malformed, "order is asc or desc")),
+    };
+    let after = query.text("after").map(number).transpose()?;
+    let from = query.text("from").map(number).transpose()?.unwrap_or(Revision(1));
+    let to = query.text("to").map(number).transpose()?.unwrap_or(head).min(head);
+    let mut rows = Vec::new();
+    let mut pieces = if descending {
+        Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to)))) as Pieces
+    } else {
+        Box::pin(forward(node.clone(), after.map_or(from, |after| after.next().max(from)), to)) as Pieces
+    };
+    let mut more = None;
+    'pages: while let Some(events) = pieces.next().await {
+        for event in events? {
+            if let Some(row) = filter.row(&node, &event, IN_LISTS).await? {
+                if rows.len() == limit {
+                    more = rows.last().map(|last: &json::EventJson| last.revision.to_string());
+                    break 'pages;
+                }
+                rows.push(row);
+            }
+        }
+    }
+    let response = reading::stamp(&node, head.into(), list::whole(Format::accepted(&headers), &rows));
+    Ok(match more {
+        Some(after) => list::next_page(response, &uri, "", &after),
+        None => response,
+    })
+}
+
+type Pieces = std::pin::Pin<Box<dyn Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send>>;
+
+/// Events `from ..= to`, oldest first.
+fn forward(node: Shared, from: Revision, to: Revision) -> impl Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send {
+    futures::stream::unfold(Some(from), move |next| {
+        let node = node.clone();
+        async move {
+            let next = next.filter(|next| *next <= to)?;
+            match node.read_events(Revision(next.0.saturating_sub(1)), READ_OCTETS).await {
+                Ok(mut events) => {
+                    let last = events.last()?.revision();
+                    events.retain(|event| event.revision() <= to);
+                    Some((Ok(events), Some(last.next())))
+                }
+                Err(problem) => Some((Err(problem), None)),
+            }
+        }
+    })
+}
+
+/// Events `from ..= to`, newest first: windows that are read forward and given out backward.
+fn backward(node: Shared, from: Revision, to: Revision) -> impl Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send {
+    const WINDOW: u64 = 256;
+    futures::stream::unfold(Some(to), move |last| {
+        let node = node.clone();
+        async move {
+            let last = last.filter(|last| *last >= from && last.0 > 0)?;
+            let first = Revision(last.0.saturating_sub(WINDOW - 1)).max(from).max(Revision(1));
+            let mut window = Vec::new();
+            let mut pieces = Box::pin(forward(node, first, last));
+            while let Some(piece) = pieces.next().await {
+                match piece {
+                    Ok(events) => window.extend(events),
+                    Err(problem) => return Some((Err(problem), None)),
+                }
+            }
+            window.reverse();
+            Some((Ok(window), (first.0 > 1).then(|| Revision(first.0 - 1))))
+        }
+    })
+}
+
+/// Server-sent events from the one after `after`, for ever or until the node stops; the id is the revision.
+fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
+    let stop = node.stop.clone();
+    let stream = node.ledger.follow(after).take_until(stop.cancelled_owned()).filter_map(move |event| {
+        let (node, filter) = (node.clone(), filter.clone());
+        async move {
+            let row = match event {
+                Ok(event) => filter.row(&node, &event, IN_LISTS).await,
+                Err(error) => Err(node.read_fault(&error)),
+            };
+            match row {
+                Ok(row) => {
+                    let row = row?;
+                    SseEvent::default().id(row.revision.to_string()).event("event").json_data(row).ok()
+                }
+                Err(problem) => Some(SseEvent::default().event("problem").data(problem.detail)),
+            }
+            .map(Ok)
+        }
+    });
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}
+
+pub(super) async fn show(State(node): State<Shared>, Path(rev): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
+    let event = node.event(reading::revision(&node, &rev)?).await?;
+    let row = Filter::default().row(&node, &event, ALONE).await?;
+    let head = node.head_known();
+    Ok(reading::stamp(&node, head.into(), Json(row).into_response()))
+}
+
+pub(super) async fn changes(
+    State(node): State<Shared>,
+    Path(rev): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
+    let event = node.event(reading::revision(&node, &rev)?).await?;
+    let header = event.header.clone();
+    let pages = node.deltas(event).map(move |deltas| Ok(deltas?.iter().map(|delta| change(&header, delta)).collect()));
+    Ok(list::stream(Format::accepted(&headers), pages))
+}
+
+/// A delta as JSON; it names its zone by its place in the header.
+pub(super) fn change(header: &EventHeader, delta: &Delta) -> json::ChangeJson {
+    let zone = header.zones.get(delta.zone as usize).map_or_else(Name::root, |change| change.zone.clone());
+    json::ChangeJson::new(&zone, delta)
+}
+
+impl list::Row for json::ChangeJson {
+    const COLUMNS: &[&str] = &["zone", "name", "type", "covers", "before_ttl", "before", "after_ttl", "after"];
+
+    fn cells(&self) -> Vec<String> {
+        let ttl = |state: &Option<json::SetJson>| state.as_ref().map(|state| state.ttl.to_string()).unwrap_or_default();
+        let values = |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.join("\n")).unwrap_or_default();
+        vec![
+            self.zone.clone(),
+            self.name.clone(),
+            self.rtype.clone(),
+            self.covers.clone().unwrap_or_default(),
+            ttl(&self.before),
+            values(&self.before),
+            ttl(&self.after),
+            values(&self.after),
+        ]
+    }
+}
+
+/// Which events and which of their changes are wanted.
+#[derive(Debug, Clone, Default)]
+struct Filter {
+    zone: Option<Name>,
+    under: Option<Name>,
+    name: Option<Name>,
+    rtype: Option<RecordType>,
+    actor: Option<String>,
+    kind: Option<Kind>,
+    reason: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Filter {
+    fn parse(_: &Shared, query: &Query) -> Result<Self, Problem> {
+        let kind = match query.text("kind") {
+            None => None,
+            Some(text) => Some(Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+                let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+                Problem::new(ProblemKind::Malformed, format!("kind is one of {}", kinds.join(", ")))
+            })?),
+        };
+        Ok(Self {
+            zone: query.name("zone")?,
+            under: query.name("under")?,
+            name: query.name("name")?,
+            rtype: query.rtype("type")?,
+            actor: query.text("actor").map(str::to_owned),
+            kind,
+            reason: query.text("reason").map(str::to_owned),
+            request_id: query.text("request_id").map(str::to_owned),
+        })
+    }
+
+    /// The event with its first `most` matching changes; `None` if it is not wanted.
+    async fn row(&self, node: &Shared, event: &Arc<Event>, most: usize) -> Result<Option<json::EventJson>, Problem> {
+        let header = &event.header;
+        if !self.wants_event(header) {
+            return Ok(None);
+        }
+        let narrow = self.under.is_some() || self.name.is_some() || self.rtype.is_some() || self.zone.is_some();
+        let mut row = json::EventJson::new(header, Vec::new());
+        let mut pieces = node.deltas(event.clone());
+        while row.changes.len() < most
+            && let Some(deltas) = pieces.next().await
+        {
+            let wanted = deltas?.into_iter().filter(|delta| self.wants(header, delta)).take(most - row.changes.len());
+            row.changes.extend(wanted.map(|delta| change(header, &delta)));
+        }
+        Ok((!narrow || !row.changes.is_empty()).then_some(row))
+    }
+
+    fn wants_event(&self, header: &EventHeader) -> bool {
+        self.actor.as_ref().is_none_or(|glob| glob_matches(glob.as_bytes(), header.actor.name.as_bytes()))
+            && self.kind.is_none_or(|kind| kind == header.kind)
+            && self.reason.as_ref().is_none_or(|part| header.reason.as_ref().is_some_and(|reason| reason.contains(part)))
+            && self.request_id.as_ref().is_none_or(|id| *id == header.request_id)
+            && self.zone.as_ref().is_none_or(|zone| header.zones.iter().any(|change| change.zone == *zone))
+    }
+
+    fn wants(&self, header: &EventHeader, delta: &Delta) -> bool {
+        self.zone.as_ref().is_none_or(|zone| header.zones.get(delta.zone as usize).is_some_and(|change| change.zone == *zone))
+            && self.under.as_ref().is_none_or(|under| delta.owner.is_at_or_below(under))
+            && self.name.as_ref().is_none_or(|name| delta.owner == *name)
+            && self.rtype.is_none_or(|rtype| rtype == delta.key.rtype)
+    }
+}
+
+/// `*` stands for any octets; in time proportional to the product of the lengths at most.
+fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+    let (mut g, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match glob.get(g) {
+            Some(b'*') => {
+                star = Some((g, t));
+                g += 1;
+            }
+            Some(octet) if *octet == text[t] => {
+                g += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    g = at + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[g..].iter().all(|octet| *octet == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_whole_texts() {
+        for (glob, text, matches) in [
+            ("ci-*", "ci-deploy", true),
+            ("ci-*", "xci-deploy", false),
+            ("*", "", true),
+            ("a*b*c", "a--b-b-c", true),
+            ("a*b", "abc", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(glob_matches(glob.as_bytes(), text.as_bytes()), matches, "{glob} {text}");
+        }
+    }
+}

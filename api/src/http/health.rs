@@ -1,0 +1,29 @@
+//! Liveness and readiness.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use conn3ction_schemas::json;
+
+use super::{Shared, problem::Problem, projections::status, query::Query, reading};
+
+pub(super) async fn live() -> Json<json::Health> {
+    Json(json::Health { status: "ok".into() })
+}
+
+/// Ready: the answers show the ledger's head as this node knows it, and nothing waits for an operator.
+pub(super) async fn ready(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
+    let reasons = node.not_ready();
+    let body = json::Ready {
+        ready: reasons.is_empty(),
+        reasons,
+        revision: node.token(node.revision()).to_string(),
+        views: status(&node),
+    };
+    let code = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((code, Json(body)).into_response())
+}

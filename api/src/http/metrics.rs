@@ -1,0 +1,62 @@
+//! `/metrics`, as Prometheus reads it. No label ever holds a name, a client or an actor: their number has no bound.
+
+use std::fmt;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use super::{
+    Shared,
+    problem::{Problem, ProblemKind},
+};
+
+pub(super) async fn render(State(node): State<Shared>) -> Response {
+    let mut registry = Registry::with_prefix("conn3ction");
+    registry.register_collector(Box::new(Now(node)));
+    let mut text = String::new();
+    if encode(&mut text, &registry).is_err() {
+        return Problem::new(ProblemKind::Internal, "the metrics could not be written").into_response();
+    }
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Reads the counters of the node's parts at the moment of a scrape.
+struct Now(Shared);
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let node = &self.0;
+        let mut gauge = |name: &str, help: &str, value: u64| -> fmt::Result {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge("ledger_revision", "Last revision of the ledger that this node knows", node.head_known().0)?;
+        gauge("zones", "Zones that exist", node.store.now().zones().count() as u64)?;
+        for (view, progress) in node.views.status() {
+            let name = format!("view_{}_revision", view.as_str().replace('-', "_"));
+            gauge(&name, "Revision that the view shows", progress.revision.0)?;
+        }
+        let Some(counters) = node.dns_counters() else { return Ok(()) };
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(&format!("dns_{name}"), help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

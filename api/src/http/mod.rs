@@ -1,0 +1,102 @@
+//! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
+
+mod body;
+mod changes;
+mod docs;
+mod events;
+mod health;
+pub mod list;
+mod lookup;
+mod metrics;
+pub mod problem;
+mod projections;
+mod query;
+mod reading;
+mod records;
+pub mod request;
+mod serve;
+mod transfer;
+mod writing;
+mod zones;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{OriginalUri, Request},
+    http::StatusCode,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+};
+
+use crate::app::NodeState;
+use problem::{Problem, ProblemKind};
+pub use serve::serve;
+
+/// What every handler is given.
+pub type Shared = Arc<NodeState>;
+
+/// How long a body may pause between two of its pieces.
+const BODY_PAUSE: Duration = Duration::from_secs(20);
+
+macro_rules! routes {
+    ($($path:literal => $method:expr),* $(,)?) => {
+        /// The paths of all routes, as the OpenAPI document writes them.
+        pub const PATHS: &[&str] = &[$($path),*];
+
+        fn table() -> Router<Shared> {
+            Router::new()$(.route($path, $method))*
+        }
+    };
+}
+
+routes! {
+    "/healthz" => get(health::live),
+    "/readyz" => get(health::ready),
+    "/metrics" => get(metrics::render),
+    "/openapi.json" => get(docs::openapi),
+    "/docs" => get(docs::index),
+    "/docs/{page}" => get(docs::page),
+    "/problems/{kind}" => get(docs::problem),
+    "/schemas/{file}" => get(docs::schema),
+    "/records" => get(records::list).post(records::create),
+    "/records/{name}" => get(records::show_only).put(records::put_only).delete(records::delete_only),
+    "/records/{name}/{type}" => get(records::show).put(records::put).delete(records::delete),
+    "/changes" => post(changes::change),
+    "/zones" => get(zones::list).post(zones::create),
+    "/zones/{zone}" => get(zones::show).delete(zones::delete),
+    "/zones/{zone}/zonefile" => get(transfer::export),
+    "/zones/{zone}/import" => post(transfer::import),
+    "/events" => get(events::list),
+    "/events/{rev}" => get(events::show),
+    "/events/{rev}/changes" => get(events::changes),
+    "/lookup" => get(lookup::lookup),
+    "/projections" => get(projections::list),
+    "/projections/{view}/rebuild" => post(projections::rebuild),
+    "/verify" => get(projections::verify),
+}
+
+/// All routes over one node.
+pub fn router(node: Shared) -> Router {
+    table()
+        .fallback(|OriginalUri(uri): OriginalUri| async move {
+            Problem::new(ProblemKind::NotFound, format!("no route {}", uri.path()))
+        })
+        .method_not_allowed_fallback(|request: Request| async move {
+            let detail = format!("{} does not take {}", request.uri().path(), request.method());
+            Problem::new(ProblemKind::MethodNotAllowed, detail)
+        })
+        .layer(middleware::from_fn_with_state(node.clone(), request::admit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .with_state(node)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::new(ProblemKind::Internal, "the request hit a fault of the server; its log has more").into_response()
+}

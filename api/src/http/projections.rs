@@ -1,0 +1,64 @@
+//! `/projections` and `/verify`.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use conn3ction_schemas::json;
+
+use super::{
+    Shared,
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading,
+};
+
+/// What each view of this node shows.
+pub fn status(node: &Shared) -> Vec<json::ViewStatus> {
+    let head = node.head_known().0;
+    node.views
+        .status()
+        .into_iter()
+        .map(|(view, progress)| json::ViewStatus {
+            view: view.as_str().into(),
+            revision: progress.revision.0,
+            lag: head.saturating_sub(progress.revision.0),
+            state: progress.condition.as_str().into(),
+            detail: progress.condition.detail().map(str::to_owned),
+            digest: progress.digest.to_string(),
+            not_shown: Vec::new(),
+        })
+        .collect()
+}
+
+pub(super) async fn list(State(node): State<Shared>, uri: Uri) -> Result<Json<Vec<json::ViewStatus>>, Problem> {
+    let query = Query::parse(&uri, &[])?;
+    if let Some(text) = query.text("min_revision") {
+        let wanted = reading::revision(&node, text)?;
+        let limit = query.wait()?;
+        if !node.all_views_reached(wanted, limit).await {
+            let detail = format!("a view does not show {} yet", node.token(wanted));
+            return Err(Problem::new(ProblemKind::NotCaughtUp, detail));
+        }
+    }
+    Ok(Json(status(&node)))
+}
+
+pub(super) async fn rebuild(State(node): State<Shared>, Path(view): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    Query::parse(&uri, &[])?;
+    let known = node.views.status();
+    let Some((name, _)) = known.iter().find(|(name, _)| name.as_str() == view) else {
+        let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Problem::new(ProblemKind::NotFound, format!("this node has the views {}", names.join(", "))));
+    };
+    node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
+    let status = status(&node).into_iter().find(|status| status.view == view);
+    Ok(Json(status).into_response())
+}
+
+pub(super) async fn verify(State(node): State<Shared>, uri: Uri) -> Result<Json<json::VerifyJson>, Problem> {
+    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
+    node.verify().await.map(Json)
+}

@@ -1,0 +1,186 @@
+//! Query parameters, strictly: what is not understood is refused, with the nearest known name as a hint.
+
+use std::{str::FromStr, time::Duration};
+
+use axum::http::Uri;
+use conn3ction_schemas::{Name, RecordType, json::ProblemError};
+
+use super::problem::{Problem, ProblemKind};
+
+/// The parameters of one request, all of them known to its route.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+/// Parameters that every read takes: a revision to wait for, and for how long at most.
+pub const WAITING: [&str; 2] = ["min_revision", "wait"];
+
+impl Query {
+    /// Reads the query of `uri`; every name must be in `known` or [`WAITING`], and stand once.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::UnknownParameter`] naming every unknown one, [`ProblemKind::Malformed`] for bad encoding or a name twice.
+    pub fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut unknown = Vec::new();
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (decode(name, true), decode(value, true)) else {
+                return Err(Problem::new(ProblemKind::Malformed, "the query is not percent-encoded UTF-8"));
+            };
+            if !known.contains(&name.as_str()) && !WAITING.contains(&name.as_str()) {
+                let hint = nearest(&name, known.iter().chain(&WAITING).copied());
+                unknown.push(parameter_error(&name, "is not a parameter of this route", hint));
+            } else if pairs.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(Problem::new(ProblemKind::Malformed, format!("the parameter {name} stands twice")));
+            }
+            pairs.push((name, value));
+        }
+        if unknown.is_empty() {
+            return Ok(Self(pairs));
+        }
+        Err(Problem::new(ProblemKind::UnknownParameter, "nothing was done").with(unknown))
+    }
+
+    /// The text of a parameter.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter parsed; what it should have been goes into the problem.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+        self.text(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    Problem::new(ProblemKind::Malformed, format!("the parameter {name} is not {expected}"))
+                        .with([parameter_error(name, &format!("{text:?} is not {expected}"), None)])
+                })
+            })
+            .transpose()
+    }
+
+    /// `true` or `false`; absent is `false`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`] for anything else, the empty text included.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        Ok(self.parsed(name, "true or false")?.unwrap_or(false))
+    }
+
+    /// A domain name.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub fn name(&self, name: &str) -> Result<Option<Name>, Problem> {
+        self.parsed(name, "a domain name")
+    }
+
+    /// A record type.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub fn rtype(&self, name: &str) -> Result<Option<RecordType>, Problem> {
+        self.parsed(name, "a record type such as A or TYPE65280")
+    }
+
+    /// A duration such as `10s`, at most a minute; [`Duration::ZERO`] when absent.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub fn wait(&self) -> Result<Duration, Problem> {
+        let Some(text) = self.text("wait") else { return Ok(Duration::ZERO) };
+        let bad = || Problem::new(ProblemKind::Malformed, "wait is a duration such as 500ms or 10s, at most 60s");
+        let (number, unit) = match text.strip_suffix("ms") {
+            Some(number) => (number, 1),
+            None => (text.strip_suffix('s').ok_or_else(bad)?, 1000),
+        };
+        let millis = number.parse::<u64>().map_err(|_| bad())?.saturating_mul(unit);
+        if millis > 60_000 { Err(bad()) } else { Ok(Duration::from_millis(millis)) }
+    }
+}
+
+/// An item of a problem that names a query parameter.
+fn parameter_error(name: &str, detail: &str, hint: Option<String>) -> ProblemError {
+    ProblemError { parameter: Some(name.into()), detail: detail.into(), hint, ..ProblemError::default() }
+}
+
+/// `did you mean X?` for the known word nearest to `word`, if one is near.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+    known
+        .map(|candidate| (distance(&plain(word), &plain(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| format!("did you mean {candidate}?"))
+}
+
+/// Levenshtein's distance in octets, over the first 64 of each.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Percent-decodes `text`; in a query `+` is a space.
+pub fn decode(text: &str, query: bool) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => {
+                let high = (rest.next()? as char).to_digit(16)?;
+                let low = (rest.next()? as char).to_digit(16)?;
+                (high * 16 + low) as u8
+            }
+            b'+' if query => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_parameter_is_refused_with_the_nearest_known_one() {
+        let uri = "/records?dryrun=true&zone=a".parse().expect("a uri");
+        let problem = Query::parse(&uri, &["dry_run", "zone"]).expect_err("unknown");
+        assert_eq!(problem.kind, ProblemKind::UnknownParameter);
+        assert_eq!(problem.errors[0].hint.as_deref(), Some("did you mean dry_run?"));
+    }
+
+    #[test]
+    fn flags_are_true_or_false_only() {
+        for (query, expected) in [("x=true", Some(true)), ("x=false", Some(false)), ("", Some(false)), ("x", None), ("x=1", None)] {
+            let uri = format!("/?{query}").parse().expect("a uri");
+            assert_eq!(Query::parse(&uri, &["x"]).expect("known").flag("x").ok(), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_twice_or_badly_encoded_is_refused() {
+        for query in ["x=1&x=2", "x=%zz", "x=%ff"] {
+            let uri = format!("/?{query}").parse().expect("a uri");
+            assert!(Query::parse(&uri, &["x"]).is_err(), "{query}");
+        }
+    }
+}

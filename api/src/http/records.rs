@@ -1,0 +1,534 @@
+//! `/records`: the documented service's routes, and every record set by name and type.
+
+use std::collections::HashMap;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Request, State},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use conn3ction_dns::{
+    View,
+    store::{SetView, ZoneView},
+};
+use conn3ction_schemas::{EventHeader, Name, RecordType, Revision, SetKey, json};
+
+use super::{
+    Shared,
+    body::{self, JsonBody},
+    list::{self, Format},
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading,
+    request::Caller,
+    writing::{self, Order},
+};
+use crate::decide::{
+    command::{Change, Intent, Op, Values, Which},
+    input::{self, RawChange},
+};
+
+/// Sets in one piece of a streamed list.
+const PIECE: usize = 512;
+
+pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["zone", "under", "name", "type", "covers", "expand", "at", "limit", "after"])?;
+    let version = reading::version(&node, &query).await?;
+    let expand = expands(&query)?;
+    let limit = query.parsed::<usize>("limit", "a number")?.unwrap_or(usize::MAX);
+    if limit == 0 {
+        return Err(Problem::new(ProblemKind::Malformed, "limit is at least 1"));
+    }
+    let view = node.store.at(version);
+    let filter = Filter {
+        zone: query.name("zone")?,
+        under: query.name("under")?,
+        name: query.name("name")?,
+        rtype: query.rtype("type")?,
+        covers: query.rtype("covers")?,
+    };
+    if let Some(zone) = &filter.zone
+        && view.zone(zone).is_none()
+    {
+        return Err(Problem::new(ProblemKind::ZoneNotFound, format!("no zone {zone}")));
+    }
+    let start = query.text("after").map(Place::parse).transpose()?;
+    let mut cursor = Cursor::new(&view, filter, start);
+    let mut next = None;
+    let pages = if limit == usize::MAX {
+        let state = (node.clone(), view, cursor);
+        let pages = futures::stream::unfold(state, move |(node, view, mut cursor)| async move {
+            let page = cursor.take(&view, PIECE);
+            if page.is_empty() {
+                return None;
+            }
+            let page = if expand { provenance(&node, page).await } else { Ok(plain(page)) };
+            // Lets other work in between two pieces of a long list.
+            tokio::task::yield_now().await;
+            Some((page, (node, view, cursor)))
+        });
+        list::stream(Format::accepted(&headers), pages)
+    } else {
+        let mut page = cursor.take(&view, limit.saturating_add(1));
+        if page.len() > limit {
+            page.truncate(limit);
+            next = page.last().map(|found| found.place.to_string());
+        }
+        let rows = if expand { provenance(&node, page).await? } else { plain(page) };
+        list::whole(Format::accepted(&headers), &rows)
+    };
+    let response = reading::stamp(&node, version, pages);
+    Ok(match next {
+        Some(after) => list::next_page(response, &uri, &node.token(version.into()).to_string(), &after),
+        None => response,
+    })
+}
+
+pub(super) async fn show_only(
+    State(node): State<Shared>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    one(&node, path_name(&name)?, None, &uri).await
+}
+
+pub(super) async fn show(
+    State(node): State<Shared>,
+    Path((name, rtype)): Path<(String, String)>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    one(&node, path_name(&name)?, Some(path_type(&rtype)?), &uri).await
+}
+
+async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) -> Result<Response, Problem> {
+    let query = Query::parse(uri, &["zone", "covers", "expand", "at"])?;
+    let version = reading::version(node, &query).await?;
+    let expand = expands(&query)?;
+    let filter = Filter {
+        zone: query.name("zone")?,
+        under: None,
+        name: Some(name.clone()),
+        rtype,
+        covers: query.rtype("covers")?,
+    };
+    let view = node.store.at(version);
+    let mut found = Cursor::new(&view, filter, None).take(&view, 200);
+    let record = match found.len() {
+        0 => {
+            let what = rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
+            return Err(Problem::new(ProblemKind::RecordNotFound, format!("{name}{what} does not exist")));
+        }
+        1 => found.remove(0),
+        _ => return Err(several(&name, &found)),
+    };
+    let since = record.since;
+    let mut rows = if expand { provenance(node, vec![record]).await? } else { plain(vec![record]) };
+    let response = Json(rows.remove(0)).into_response();
+    Ok(reading::tag(node, since, reading::stamp(node, version, response)))
+}
+
+fn several(name: &Name, found: &[Found]) -> Problem {
+    let errors = found.iter().map(|found| {
+        let record = &found.record;
+        let covers = record.covers.as_ref().map(|covers| format!("?covers={covers}")).unwrap_or_default();
+        let zone = record.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
+        json::ProblemError {
+            detail: format!("{}{zone}", record.rtype),
+            hint: Some(format!("/records/{}/{}{covers}", record.name, record.rtype)),
+            ..json::ProblemError::default()
+        }
+    });
+    Problem::new(ProblemKind::TypeNeeded, format!("{name} has {} record sets", found.len())).with(errors)
+}
+
+pub(super) async fn create(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    JsonBody { value: post, digest }: JsonBody<json::RecordInput>,
+) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["dry_run"])?;
+    let raw = RawChange {
+        pointer: String::new(),
+        zone: post.zone.as_deref(),
+        name: post.name.as_deref().ok_or_else(|| missing("name"))?,
+        rtype: Some(post.rtype.as_deref().ok_or_else(|| missing("type"))?),
+        covers: post.covers.as_deref(),
+        ttl: post.ttl.map(u64::from),
+        values: &post.values,
+    };
+    let change = input::change(Op::Create, &raw).map_err(writing::refused)?;
+    let expected = post.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
+    let order = Order { caller, reason: post.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
+    written(&node, order, change, true).await
+}
+
+pub(super) async fn put_only(
+    state: State<Shared>,
+    caller: Extension<Caller>,
+    Path(name): Path<String>,
+    uri: Uri,
+    body: JsonBody<json::RecordInput>,
+) -> Result<Response, Problem> {
+    replace(state, caller, &name, None, &uri, body).await
+}
+
+pub(super) async fn put(
+    state: State<Shared>,
+    caller: Extension<Caller>,
+    Path((name, rtype)): Path<(String, String)>,
+    uri: Uri,
+    body: JsonBody<json::RecordInput>,
+) -> Result<Response, Problem> {
+    replace(state, caller, &name, Some(&rtype), &uri, body).await
+}
+
+fn missing(member: &str) -> Problem {
+    let item = json::ProblemError::pointer(format!("/{member}"), "missing");
+    Problem::new(ProblemKind::InvalidRecord, format!("a record set to be made needs a {member}")).with([item])
+}
+
+async fn replace(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    name: &str,
+    rtype: Option<&str>,
+    uri: &Uri,
+    JsonBody { value: put, digest }: JsonBody<json::RecordInput>,
+) -> Result<Response, Problem> {
+    let query = Query::parse(uri, &["dry_run", "zone", "covers"])?;
+    let name = path_name(name)?;
+    if let Some(other) = put.name.as_ref().filter(|other| other.parse::<Name>().ok().as_ref() != Some(&name)) {
+        return Err(differs("/name", other, &name.to_string()));
+    }
+    if let (Some(path), Some(body)) = (rtype, &put.rtype)
+        && path_type(path)? != body.parse().map_err(|_| differs("/type", body, path))?
+    {
+        return Err(differs("/type", body, path));
+    }
+    let raw = RawChange {
+        pointer: String::new(),
+        zone: put.zone.as_deref().or(query.text("zone")),
+        name: &name.to_string(),
+        rtype: rtype.or(put.rtype.as_deref()),
+        covers: put.covers.as_deref().or(query.text("covers")),
+        ttl: put.ttl.map(u64::from),
+        values: &put.values,
+    };
+    let op = if caller.create_only { Op::Create } else { Op::Set };
+    let change = input::change(op, &raw).map_err(writing::refused)?;
+    let expected = put.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
+    let order = Order { caller, reason: put.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
+    written(&node, order, change, false).await
+}
+
+fn differs(pointer: &str, given: &str, path: &str) -> Problem {
+    let error = json::ProblemError {
+        pointer: Some(pointer.into()),
+        detail: format!("{given} is not what the path names, {path}"),
+        hint: Some("leave it out of the body".into()),
+        ..json::ProblemError::default()
+    };
+    Problem::new(ProblemKind::InvalidRecord, "path and body name different record sets").with([error])
+}
+
+/// Commits one change and answers with the record that came of it.
+async fn written(node: &Shared, order: Order, change: Change, created: bool) -> Result<Response, Problem> {
+    let owner = change.owner.clone();
+    let zone = change.zone.clone();
+    let which = change.which;
+    let dry_run = order.dry_run;
+    let answer = writing::submit(node, order, Intent::ChangeRecords(vec![change])).await?;
+    if dry_run {
+        return Ok(answer.into_response(node));
+    }
+    let revision = answer.revision();
+    let was_there = answer.replaced();
+    node.shown(revision).await?;
+    let view = node.store.at(revision.into());
+    let filter = Filter {
+        zone,
+        name: Some(owner.clone()),
+        rtype: match which {
+            Which::Type(rtype, _) => Some(rtype),
+            Which::Only | Which::Every => None,
+        },
+        covers: match which {
+            Which::Type(_, covers) => covers,
+            Which::Only | Which::Every => None,
+        },
+        under: None,
+    };
+    let found = Cursor::new(&view, filter, None).take(&view, 8);
+    // Where parent and child both hold the set, the one just written is meant.
+    let Some(found) = found.into_iter().max_by_key(|found| (found.since, found.place.zone.label_count())) else {
+        return Err(Problem::new(ProblemKind::RecordNotFound, format!("{owner} was changed again meanwhile")));
+    };
+    let code = if created || !was_there { StatusCode::CREATED } else { StatusCode::OK };
+    let since = found.since;
+    let record = plain(vec![found]).remove(0);
+    Ok(reading::tag(node, since, answer.stamp(node, (code, Json(record)).into_response())))
+}
+
+pub(super) async fn delete_only(
+    state: State<Shared>,
+    caller: Extension<Caller>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    remove(state, caller, &name, None, request).await
+}
+
+pub(super) async fn delete(
+    state: State<Shared>,
+    caller: Extension<Caller>,
+    Path((name, rtype)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    remove(state, caller, &name, Some(&rtype), request).await
+}
+
+async fn remove(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    name: &str,
+    rtype: Option<&str>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let query = Query::parse(request.uri(), &["dry_run", "zone", "covers"])?;
+    let which = match rtype {
+        None => Which::Only,
+        Some(any) if any.eq_ignore_ascii_case("ANY") => Which::Every,
+        Some(rtype) => Which::Type(path_type(rtype)?, query.rtype("covers")?),
+    };
+    let change = Change {
+        pointer: String::new(),
+        op: Op::Delete,
+        zone: query.name("zone")?,
+        owner: path_name(name)?,
+        which,
+        ttl: None,
+        values: Values::NONE,
+    };
+    let digest = body::digest(&request);
+    let order = Order { caller, reason: None, expected: None, digest, source: "rest", dry_run: query.flag("dry_run")? };
+    let dry_run = order.dry_run;
+    let answer = writing::submit(&node, order, Intent::ChangeRecords(vec![change])).await?;
+    if dry_run {
+        return Ok(answer.into_response(&node));
+    }
+    Ok(answer.stamp(&node, StatusCode::NO_CONTENT.into_response()))
+}
+
+fn expands(query: &Query) -> Result<bool, Problem> {
+    match query.text("expand") {
+        None => Ok(false),
+        Some("event") => Ok(true),
+        Some(other) => Err(Problem::new(ProblemKind::Malformed, format!("expand takes `event`, not {other:?}"))),
+    }
+}
+
+/// A name in a path segment; `=2E` is a dot and `=2F` a slash, because URL clients and proxies spoil the plain ones.
+pub(super) fn path_name(text: &str) -> Result<Name, Problem> {
+    let text = text.replace("=2E", ".").replace("=2e", ".").replace("=2F", "/").replace("=2f", "/");
+    text.parse().map_err(|error| Problem::new(ProblemKind::Malformed, format!("{text:?} is no name: {error}")))
+}
+
+fn path_type(text: &str) -> Result<RecordType, Problem> {
+    text.parse().map_err(|_| Problem::new(ProblemKind::Malformed, format!("{text:?} is no record type")))
+}
+
+/// Which record sets are wanted.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub(super) zone: Option<Name>,
+    pub(super) under: Option<Name>,
+    pub(super) name: Option<Name>,
+    pub(super) rtype: Option<RecordType>,
+    pub(super) covers: Option<RecordType>,
+}
+
+/// A set that was found, and where.
+struct Found {
+    record: json::Record,
+    since: Revision,
+    place: Place,
+}
+
+/// Where a set stands in the order of a list: zone, owner, type, covered type.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    zone: Name,
+    owner: Name,
+    key: SetKey,
+}
+
+impl Place {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let parsed = (|| {
+            let mut parts = text.split(' ');
+            let (zone, owner) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            let rtype = parts.next()?.parse().ok()?;
+            let covered = match parts.next() {
+                Some(covered) => covered.parse().ok()?,
+                None => RecordType(0),
+            };
+            Some(Self { zone, owner, key: SetKey { rtype, covered } })
+        })();
+        parsed.ok_or_else(|| Problem::new(ProblemKind::Malformed, "after is what a Link header names"))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.zone, self.owner, self.key.rtype)?;
+        if self.key.covered != RecordType(0) {
+            write!(f, " {}", self.key.covered)?;
+        }
+        Ok(())
+    }
+}
+
+/// Walks the sets that a filter lets through, zone by zone in canonical order, and can stop and go on anywhere.
+pub(super) struct Cursor {
+    filter: Filter,
+    /// The zones still to be walked, the present one last.
+    zones: Vec<Name>,
+    /// Sets up to here were given out.
+    after: Option<Place>,
+}
+
+impl Cursor {
+    pub(super) fn new(view: &View, filter: Filter, after: Option<impl Into<CursorStart>>) -> Self {
+        let after = after.map(|start| start.into().0);
+        let mut zones: Vec<Name> = match (&filter.zone, &filter.name) {
+            (Some(zone), _) => vec![zone.clone()],
+            (None, Some(name)) => {
+                (0..=name.label_count()).map(|labels| name.suffix(labels)).filter(|apex| view.zone(apex).is_some()).collect()
+            }
+            (None, None) => view.zones().map(|zone| zone.apex().clone()).collect(),
+        };
+        zones.retain(|apex| after.as_ref().is_none_or(|after| *apex >= after.zone));
+        zones.sort_unstable_by(|a, b| b.cmp(a));
+        Self { filter, zones, after }
+    }
+
+    /// At most `limit` further sets; none at the end.
+    fn take(&mut self, view: &View, limit: usize) -> Vec<Found> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(zone) = self.zones.last().and_then(|apex| view.zone(apex)) else { break };
+            self.walk(view, &zone, limit, &mut found);
+            if found.len() < limit {
+                self.zones.pop();
+            }
+        }
+        if let Some(last) = found.last() {
+            self.after = Some(last.place.clone());
+        }
+        found
+    }
+
+    fn walk(&self, view: &View, zone: &ZoneView<'_>, limit: usize, found: &mut Vec<Found>) {
+        let after = self.after.as_ref().filter(|after| after.zone == *zone.apex());
+        let mut owner = |owner: conn3ction_dns::store::OwnerView<'_>| -> bool {
+            let name = owner.name();
+            for set in owner.sets() {
+                let key = set.key();
+                let passed = after.is_some_and(|after| (&after.owner, after.key) >= (&name, key));
+                if passed || !self.wants(key) {
+                    continue;
+                }
+                found.push(Found {
+                    record: record(view, zone, &name, &set),
+                    since: set.since().into(),
+                    place: Place { zone: zone.apex().clone(), owner: name.clone(), key },
+                });
+                if found.len() == limit {
+                    return false;
+                }
+            }
+            true
+        };
+        if let Some(name) = &self.filter.name {
+            zone.owner(name).into_iter().for_each(|node| {
+                owner(node);
+            });
+            return;
+        }
+        let start = match (after, &self.filter.under) {
+            (Some(after), _) => after.owner.clone(),
+            (None, Some(under)) if under.is_at_or_below(zone.apex()) => under.clone(),
+            (None, Some(under)) if !zone.apex().is_at_or_below(under) => return,
+            (None, _) => zone.apex().clone(),
+        };
+        for node in zone.owners_from(&start) {
+            let outside = self.filter.under.as_ref().is_some_and(|under| !node.name().is_at_or_below(under));
+            if outside || !owner(node) {
+                break;
+            }
+        }
+    }
+
+    fn wants(&self, key: SetKey) -> bool {
+        self.filter.rtype.is_none_or(|rtype| rtype == key.rtype)
+            && self.filter.covers.is_none_or(|covers| covers == key.covered)
+    }
+}
+
+/// Where a [`Cursor`] goes on.
+pub(super) struct CursorStart(Place);
+
+impl From<Place> for CursorStart {
+    fn from(place: Place) -> Self {
+        Self(place)
+    }
+}
+
+/// A set as JSON; its zone is said when another zone of ours holds the same name and type.
+fn record(view: &View, zone: &ZoneView<'_>, owner: &Name, set: &SetView<'_>) -> json::Record {
+    let mut record = json::Record::new(owner, set.key(), &set.to_record_set());
+    let elsewhere = (0..=owner.label_count())
+        .map(|labels| owner.suffix(labels))
+        .filter(|apex| apex != zone.apex())
+        .filter_map(|apex| view.zone(&apex))
+        .any(|other| other.owner(owner).is_some_and(|other| other.set(set.key()).is_some()));
+    if elsewhere {
+        record.zone = Some(zone.apex().without_dot());
+    }
+    record
+}
+
+fn plain(found: Vec<Found>) -> Vec<json::Record> {
+    found.into_iter().map(|found| found.record).collect()
+}
+
+/// Adds to each record the event that made it so.
+async fn provenance(node: &Shared, found: Vec<Found>) -> Result<Vec<json::Record>, Problem> {
+    let mut events: HashMap<Revision, json::EventNote> = HashMap::new();
+    let mut records = Vec::with_capacity(found.len());
+    for mut found in found {
+        let event = match events.get(&found.since) {
+            Some(event) => event.clone(),
+            None => {
+                let event = node.event(found.since).await?;
+                let event = note(&event.header);
+                events.insert(found.since, event.clone());
+                event
+            }
+        };
+        found.record.event = Some(event);
+        records.push(found.record);
+    }
+    Ok(records)
+}
+
+fn note(header: &EventHeader) -> json::EventNote {
+    json::EventNote {
+        revision: header.revision.0,
+        time: header.time.to_string(),
+        actor: header.actor.name.clone(),
+        reason: header.reason.clone(),
+    }
+}

@@ -1,0 +1,195 @@
+//! What every request carries: its id, its actor, its guards.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use conn3ction_schemas::{
+    Token,
+    event::{Actor, Auth},
+    json::ProblemError,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    problem::{Problem, ProblemKind},
+    query::nearest,
+};
+use crate::auth::Access;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request in hand; empty outside of one.
+pub fn current_id() -> String {
+    REQUEST_ID.try_with(String::clone).unwrap_or_default()
+}
+
+/// Our request headers; any other that begins with `conn3ction-` is refused.
+const OURS: [&str; 2] = ["conn3ction-actor", "conn3ction-reason"];
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Octets of an actor, a reason or an idempotency key.
+const MAX_TEXT: usize = 1_024;
+
+/// Who asks and under which conditions: an extension of every request that passed [`admit`].
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// Why, from `Conn3ction-Reason`.
+    pub reason: Option<String>,
+    /// The correlation id.
+    pub request_id: String,
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// `If-Match: "1:1041"`.
+    pub if_match: Option<Token>,
+    /// `If-None-Match: *`: create only.
+    pub create_only: bool,
+}
+
+/// Gives each request its id and span, checks its headers and who sends it.
+pub async fn admit(State(node): State<Shared>, mut request: Request, next: Next) -> Response {
+    let request_id = request
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_graphic()))
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    let span = tracing::info_span!("request", request_id, method = %request.method(), path = request.uri().path());
+    let id = request_id.clone();
+    let mut response = REQUEST_ID
+        .scope(
+            id,
+            async move {
+                let response = match caller(&node, &request, request_id) {
+                    Ok(caller) => {
+                        request.extensions_mut().insert(caller);
+                        next.run(request).await
+                    }
+                    Err(problem) => problem.into_response(),
+                };
+                let response = named(response);
+                tracing::info!(status = response.status().as_u16(), "answered");
+                response
+            }
+            .instrument(span),
+        )
+        .await;
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn named(mut response: Response) -> Response {
+    if let Ok(id) = HeaderValue::from_str(&current_id()) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller, Problem> {
+    let headers = request.headers();
+    let unknown: Vec<_> = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| name.starts_with("conn3ction-") && !OURS.contains(name))
+        .map(|name| ProblemError {
+            header: Some(name.into()),
+            detail: "is not a header of ours".into(),
+            hint: nearest(name, OURS.into_iter()),
+            ..ProblemError::default()
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Problem::new(ProblemKind::UnknownParameter, "nothing was done").with(unknown));
+    }
+    same_origin(headers)?;
+    let (actor, access) = identify(node, headers)?;
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if writes && access < Access::Write {
+        return Err(match actor.auth {
+            Auth::Token => Problem::new(ProblemKind::Forbidden, "this token may read only"),
+            Auth::None => Problem::new(ProblemKind::TokenNeeded, "writes need a token here"),
+        });
+    }
+    Ok(Caller {
+        actor,
+        reason: text(headers, "conn3ction-reason")?,
+        request_id,
+        idempotency_key: text(headers, "idempotency-key")?,
+        if_match: match text(headers, "if-match")? {
+            None => None,
+            Some(tag) => Some(tag.trim_matches('"').parse().map_err(|_| {
+                Problem::new(ProblemKind::Malformed, "If-Match takes a revision as an ETag shows it, \"1:1041\"")
+            })?),
+        },
+        create_only: match text(headers, "if-none-match")?.as_deref() {
+            None => false,
+            Some("*") => true,
+            // On a read it asks whether the answer changed; that needs no guard.
+            Some(_) if !writes => false,
+            Some(_) => return Err(Problem::new(ProblemKind::Malformed, "If-None-Match takes * only: create, never replace")),
+        },
+    })
+}
+
+/// A page of another origin must not write through a browser that can reach us.
+fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let same = origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, from)| from == host);
+    let json = headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))));
+    match (same, json) {
+        (false, _) => Err(Problem::new(ProblemKind::Forbidden, "requests from pages of another origin are refused")),
+        (true, false) => Err(Problem::new(ProblemKind::MediaType, "a request with an Origin sends application/json")),
+        (true, true) => Ok(()),
+    }
+}
+
+fn identify(node: &Shared, headers: &HeaderMap) -> Result<(Actor, Access), Problem> {
+    let bearer = match headers.get(header::AUTHORIZATION) {
+        None => None,
+        Some(value) => Some(
+            value
+                .to_str()
+                .ok()
+                .and_then(|value| value.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim())
+                .ok_or_else(|| Problem::new(ProblemKind::TokenNeeded, "Authorization takes `Bearer TOKEN`"))?,
+        ),
+    };
+    match (&node.tokens, bearer) {
+        (Some(tokens), Some(secret)) => {
+            tokens.bearer(secret).ok_or_else(|| Problem::new(ProblemKind::TokenNeeded, "the token is not known"))
+        }
+        (tokens, _) => {
+            let name = text(headers, "conn3ction-actor")?.unwrap_or_else(|| "anonymous".into());
+            let access = if tokens.is_some() { Access::Read } else { Access::Write };
+            Ok((Actor { name, auth: Auth::None }, access))
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let bad = |detail: &str| {
+        let error = ProblemError { header: Some(name.into()), detail: detail.into(), ..ProblemError::default() };
+        Problem::new(ProblemKind::Malformed, format!("the header {name} {detail}")).with([error])
+    };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| bad("is not UTF-8"))?;
+    match text.len() {
+        0 => Err(bad("is empty")),
+        len if len > MAX_TEXT => Err(bad("has more than 1024 octets")),
+        _ => Ok(Some(text.to_owned())),
+    }
+}

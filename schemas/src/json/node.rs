@@ -1,0 +1,77 @@
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+
+/// `GET /healthz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+}
+
+/// `GET /readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Whether the node may be sent traffic.
+    pub ready: bool,
+    /// Why not; empty when ready.
+    pub reasons: Vec<String>,
+    /// The state that answers show, `1:1041`.
+    pub revision: String,
+    /// Each view of the node.
+    pub views: Vec<ViewStatus>,
+}
+
+/// One view of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewStatus {
+    /// `answers`, `records`, `mirror` or `zone-keys`.
+    pub view: String,
+    /// The last event that it shows as a whole.
+    pub revision: u64,
+    /// Events of the ledger that it does not show yet.
+    pub lag: u64,
+    /// What it is doing.
+    pub state: String,
+    /// More about that, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The digest of its content.
+    pub digest: String,
+    /// Records that this view cannot show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_shown: Vec<NotShown>,
+}
+
+/// A record set that a view cannot show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotShown {
+    /// The zone.
+    pub zone: String,
+    /// The owner.
+    pub name: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// `GET /lookup`: the responder's own answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// `NOERROR`, `NXDOMAIN`, `REFUSED` …
+    pub rcode: String,
+    /// The AA flag.
+    pub authoritative: bool,
+    /// The state that answered.
+    pub revision: u64,
+    /// Answer section.
+    pub answer: Vec<Record>,
+    /// Authority section.
+    pub authority: Vec<Record>,
+    /// Additional section.
+    pub additional: Vec<Record>,
+    /// The path that the answer took, step by step.
+    pub trace: Vec<String>,
+}
