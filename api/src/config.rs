@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use conn3ction_dns::server::AddressList;
 use conn3ction_schemas::Name;
 use serde::Deserialize;
 
@@ -142,7 +143,7 @@ pub struct Config {
     /// UDP threads.
     pub dns_threads: usize,
     /// Who may transfer zones.
-    pub dns_allow_transfer: Vec<Network>,
+    pub dns_allow_transfer: AddressList,
     /// Who is notified of changes.
     pub dns_notify: Vec<SocketAddr>,
     /// Where the ledger lives.
@@ -174,10 +175,26 @@ pub struct Etcd {
     pub large_zones: Vec<Name>,
     /// User and password.
     pub user: Option<(String, String)>,
-    /// PEM octets of the authority.
-    pub ca: Option<Vec<u8>>,
-    /// PEM octets of certificate and key.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// PEM file of the authority.
+    pub ca: Option<PathBuf>,
+    /// PEM files of certificate and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+#[cfg(feature = "etcd")]
+impl Etcd {
+    /// The same for the ledger's and the views' client.
+    pub fn client(&self) -> conn3ction_ledger::etcd::ClientConfig {
+        let password = conn3ction_ledger::etcd::Password::new;
+        let client = conn3ction_ledger::etcd::ClientConfig {
+            endpoints: self.endpoints.clone(),
+            user: self.user.as_ref().map(|(name, text)| (name.clone(), password(text.clone()))),
+            ca: self.ca.clone(),
+            identity: self.identity.clone(),
+            ..conn3ction_ledger::etcd::ClientConfig::default()
+        };
+        client
+    }
 }
 
 impl std::fmt::Debug for Etcd {
@@ -190,15 +207,6 @@ impl std::fmt::Debug for Etcd {
             .field("user", &self.user.as_ref().map(|(name, _)| name))
             .finish_non_exhaustive()
     }
-}
-
-/// An address with the number of leading bits that count, `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// The address.
-    pub address: IpAddr,
-    /// Leading bits that count.
-    pub bits: u8,
 }
 
 /// What is wrong with one setting.
@@ -273,19 +281,13 @@ impl Settings {
         }
         let zones = names("zones", self.zones.unwrap_or_else(|| vec!["example.local.".into()]), &mut fault);
         let large_zones = names("etcd-large-zones", self.etcd_large_zones.unwrap_or_default(), &mut fault);
-        let dns_allow_transfer = self
-            .dns_allow_transfer
-            .unwrap_or_else(|| vec!["127.0.0.0/8".into(), "::1".into()])
-            .iter()
-            .filter(|text| !text.is_empty())
-            .filter_map(|text| {
-                let network = Network::parse(text);
-                if network.is_none() {
-                    fault("dns-allow-transfer", format!("{text:?} is neither an address nor a network such as 10.0.0.0/8"));
-                }
-                network
-            })
-            .collect();
+        let dns_allow_transfer = match &self.dns_allow_transfer {
+            None => AddressList::loopback(),
+            Some(list) => list.join(",").parse().unwrap_or_else(|error| {
+                fault("dns-allow-transfer", format!("{error}"));
+                AddressList::default()
+            }),
+        };
         let dns_notify = self
             .dns_notify
             .unwrap_or_default()
@@ -313,8 +315,10 @@ impl Settings {
             }
         };
         let password = read("etcd-password-file", self.etcd_password_file.as_deref());
-        let ca = read("etcd-ca", self.etcd_ca.as_deref());
-        let identity = read("etcd-cert", self.etcd_cert.as_deref()).zip(read("etcd-key", self.etcd_key.as_deref()));
+        // Read here too, so that a file that is missing is found before a port is bound.
+        read("etcd-ca", self.etcd_ca.as_deref());
+        read("etcd-cert", self.etcd_cert.as_deref());
+        read("etcd-key", self.etcd_key.as_deref());
         if self.etcd_cert.is_some() != self.etcd_key.is_some() {
             fault("etcd-cert", "a certificate and its key come together: set etcd-cert and etcd-key".into());
         }
@@ -366,8 +370,8 @@ impl Settings {
             ledger_prefix,
             large_zones,
             user,
-            ca,
-            identity,
+            ca: self.etcd_ca,
+            identity: self.etcd_cert.zip(self.etcd_key),
         });
         let dns_threads = self
             .dns_threads
@@ -412,22 +416,6 @@ fn nested(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-impl Network {
-    /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address.parse().ok()?, Some(bits.parse().ok()?)),
-            None => (text.parse().ok()?, None),
-        };
-        let all = match address {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        let bits = bits.unwrap_or(all);
-        (bits <= all).then_some(Self { address, bits })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,14 +453,5 @@ mod tests {
     fn unknown_keys_of_the_file_are_refused_by_name() {
         let error = toml::from_str::<Settings>("prot = 80").expect_err("unknown");
         assert!(error.to_string().contains("prot"), "{error}");
-    }
-
-    #[test]
-    fn networks_parse() {
-        assert!(Network::parse("10.0.0.0/8").is_some());
-        assert!(Network::parse("::1").is_some());
-        for bad in ["10.0.0.0/33", "10.0.0", "x/8", "1.2.3.4/", ""] {
-            assert!(Network::parse(bad).is_none(), "{bad}");
-        }
     }
 }

@@ -3,7 +3,6 @@
 mod apply;
 mod client;
 mod log;
-mod migrate;
 mod output;
 mod records;
 mod state;
@@ -94,16 +93,12 @@ enum Command {
     Export(zones::Export),
     /// Show events.
     Log(log::Log),
-    /// Ask what the responder answers, with provenance.
-    Lookup(state::Lookup),
     /// Show the server's state, or a zone's.
     Status(state::Status),
     /// Check the hash chain and the views against it.
     Verify(state::Verify),
     /// Rebuild a view from the ledger and swap it in.
     Rebuild(state::Rebuild),
-    /// Take in what an old service or a plain CoreDNS stored in etcd.
-    Migrate(migrate::Migrate),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -150,11 +145,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
-        Command::Lookup(verb) => verb.run(&client, &printer).await,
         Command::Status(verb) => verb.run(&client, &printer).await,
         Command::Verify(verb) => verb.run(&client, &printer).await,
         Command::Rebuild(verb) => verb.run(&client, &printer).await,
-        Command::Migrate(verb) => verb.run(&client, &printer).await,
         Command::Serve(_) | Command::Completions { .. } => Ok(()),
     };
     client.close().await;

@@ -4,7 +4,6 @@
 use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::client::Failure;
@@ -78,19 +77,12 @@ impl Printer {
                 let shown: Vec<usize> = (0..T::COLUMNS.len())
                     .filter(|at| self.output == Output::Wide || columns.contains(&T::COLUMNS[*at]))
                     .collect();
-                let mut table = Table::new();
-                table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-                table.set_header(shown.iter().map(|at| T::COLUMNS[*at].to_ascii_uppercase()));
-                for row in rows {
+                let mut lines = vec![shown.iter().map(|at| T::COLUMNS[*at].to_ascii_uppercase()).collect::<Vec<_>>()];
+                lines.extend(rows.iter().map(|row| {
                     let cells = row.cells();
-                    table.add_row(shown.iter().map(|at| escape(&cells[*at])));
-                }
-                for column in table.column_iter_mut() {
-                    column.set_padding((0, 2));
-                }
-                for line in table.lines() {
-                    self.line(Style::new(), line.trim_end());
-                }
+                    shown.iter().map(|at| escape(&cells[*at])).collect()
+                }));
+                aligned(&lines).iter().for_each(|line| self.line(Style::new(), line));
             }
         }
     }
@@ -132,6 +124,15 @@ impl Printer {
     pub(super) fn for_programs(&self) -> bool {
         matches!(self.output, Output::Json | Output::Csv)
     }
+}
+
+/// Cells in columns as wide as their widest cell, two spaces apart.
+fn aligned(lines: &[Vec<String>]) -> Vec<String> {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let padded = |line: &Vec<String>| line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+    lines.iter().map(padded).map(|line: String| line.trim_end().to_owned()).collect()
 }
 
 /// Control characters shown instead of obeyed; line feeds between values become spaces.

@@ -1,4 +1,4 @@
-//! `lookup`, `status`, `verify`, `rebuild`.
+//! `status`, `verify`, `rebuild`.
 
 use anstyle::Style;
 use conn3ction_schemas::json;
@@ -6,51 +6,9 @@ use reqwest::Method;
 
 use super::{
     client::{Client, Failure},
-    output::{Printer, escape},
+    output::Printer,
 };
 use crate::http::list::Row;
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Lookup {
-    /// The name asked for.
-    name: String,
-    /// The type asked for.
-    #[arg(default_value = "A")]
-    rtype: String,
-    /// Show the path that the answer took.
-    #[arg(long)]
-    trace: bool,
-}
-
-impl Lookup {
-    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let url = client.url(&["lookup"], &[("name", Some(&self.name)), ("type", Some(&self.rtype))]);
-        let answer: json::Lookup = client.get(url).await?;
-        if printer.for_programs() {
-            printer.json_lines(&[answer]);
-            return Ok(());
-        }
-        let flags = if answer.authoritative { " authoritative" } else { "" };
-        printer.note(&format!("{}{flags}, as of r{}", answer.rcode, answer.revision));
-        for (section, records) in [("", &answer.answer), ("authority: ", &answer.authority), ("additional: ", &answer.additional)] {
-            for record in records {
-                for value in &record.values {
-                    let by = record
-                        .event
-                        .as_ref()
-                        .map(|event| format!("  ; r{} {} {}", event.revision, event.actor, event.reason.as_deref().unwrap_or_default()))
-                        .unwrap_or_default();
-                    let line = format!("{section}{}  {}  {}  {value}{by}", record.name, record.ttl, record.rtype);
-                    printer.line(Style::new(), escape(&line).trim_end());
-                }
-            }
-        }
-        if self.trace {
-            answer.trace.iter().for_each(|step| printer.note(step));
-        }
-        Ok(())
-    }
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {

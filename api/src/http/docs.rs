@@ -1,4 +1,4 @@
-//! `/docs`, `/openapi.json`, `/schemas` and `/problems`: everything a reader needs, without a network.
+//! `/docs`, `/openapi.json` and `/problems`: everything a reader needs, without a network.
 
 use axum::{
     extract::Path,
@@ -16,19 +16,10 @@ macro_rules! files {
     ($directory:literal: $($name:literal),*) => { &[$(($name, include_str!(concat!($directory, $name)))),*] };
 }
 
-const SCHEMAS: &[(&str, &str)] = files!("../../../schemas/json/":
-    "event.schema.json", "record.schema.json", "plan.schema.json", "problem.schema.json", "change-set.schema.json");
 const PAGES: &[(&str, &str)] = files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "operations.md");
 
 pub(super) async fn openapi() -> Response {
     with_type(OPENAPI, "application/json")
-}
-
-pub(super) async fn schema(Path(file): Path<String>) -> Response {
-    match find(SCHEMAS, &file) {
-        Some(text) => with_type(text, "application/schema+json"),
-        None => Problem::new(ProblemKind::NotFound, format!("no schema {file}")).into_response(),
-    }
 }
 
 pub(super) async fn index() -> Response {

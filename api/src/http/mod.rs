@@ -6,32 +6,30 @@ mod docs;
 mod events;
 mod health;
 pub mod list;
-mod lookup;
 mod metrics;
 pub mod problem;
 mod projections;
 mod query;
-mod reading;
+pub(crate) mod reading;
 mod records;
-pub mod request;
+pub(crate) mod request;
 mod serve;
 mod transfer;
-mod writing;
+pub(crate) mod writing;
 mod zones;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{OriginalUri, Request},
-    http::StatusCode,
+    extract::Request,
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    timeout::{RequestBodyTimeoutLayer, TimeoutLayer},
+    timeout::RequestBodyTimeoutLayer,
 };
 
 use crate::app::NodeState;
@@ -63,7 +61,6 @@ routes! {
     "/docs" => get(docs::index),
     "/docs/{page}" => get(docs::page),
     "/problems/{kind}" => get(docs::problem),
-    "/schemas/{file}" => get(docs::schema),
     "/records" => get(records::list).post(records::create),
     "/records/{name}" => get(records::show_only).put(records::put_only).delete(records::delete_only),
     "/records/{name}/{type}" => get(records::show).put(records::put).delete(records::delete),
@@ -75,7 +72,6 @@ routes! {
     "/events" => get(events::list),
     "/events/{rev}" => get(events::show),
     "/events/{rev}/changes" => get(events::changes),
-    "/lookup" => get(lookup::lookup),
     "/projections" => get(projections::list),
     "/projections/{view}/rebuild" => post(projections::rebuild),
     "/verify" => get(projections::verify),
@@ -84,8 +80,8 @@ routes! {
 /// All routes over one node.
 pub fn router(node: Shared) -> Router {
     table()
-        .fallback(|OriginalUri(uri): OriginalUri| async move {
-            Problem::new(ProblemKind::NotFound, format!("no route {}", uri.path()))
+        .fallback(|request: Request| async move {
+            Problem::new(ProblemKind::NotFound, format!("no route {}", request.uri().path()))
         })
         .method_not_allowed_fallback(|request: Request| async move {
             let detail = format!("{} does not take {}", request.uri().path(), request.method());

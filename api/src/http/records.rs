@@ -400,8 +400,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(view: &View, filter: Filter, after: Option<impl Into<CursorStart>>) -> Self {
-        let after = after.map(|start| start.into().0);
+    pub(super) fn new(view: &View, filter: Filter, after: Option<Place>) -> Self {
         let mut zones: Vec<Name> = match (&filter.zone, &filter.name) {
             (Some(zone), _) => vec![zone.clone()],
             (None, Some(name)) => {
@@ -474,15 +473,6 @@ impl Cursor {
     fn wants(&self, key: SetKey) -> bool {
         self.filter.rtype.is_none_or(|rtype| rtype == key.rtype)
             && self.filter.covers.is_none_or(|covers| covers == key.covered)
-    }
-}
-
-/// Where a [`Cursor`] goes on.
-pub(super) struct CursorStart(Place);
-
-impl From<Place> for CursorStart {
-    fn from(place: Place) -> Self {
-        Self(place)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole zones in and out as master files.
 
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 
 use axum::{
     Extension,
@@ -20,7 +20,6 @@ use super::{
     reading,
     records::path_name,
     request::Caller,
-    writing,
     zones::missing,
 };
 use crate::import::Mode;
@@ -35,7 +34,6 @@ pub(super) async fn export(State(node): State<Shared>, Path(zone): Path<String>,
     let view = node.store.at(version);
     let Some(zone) = view.zone(&apex) else { return Err(missing(&apex)) };
     let since = zone.last_change();
-    drop(zone);
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let mut out = Pieces { piece: Vec::with_capacity(PIECE), sender };
@@ -140,20 +138,4 @@ fn spool_fault(error: std::io::Error) -> Problem {
         std::io::ErrorKind::StorageFull => Problem::new(ProblemKind::StorageFull, "no room for the body"),
         _ => Problem::new(ProblemKind::Internal, format!("keeping the body: {error}")),
     }
-}
-
-/// The master file in `file`, unpacked if it is gzip, at most [`MAX_OCTETS`] of it.
-///
-/// # Errors
-///
-/// Reading failed.
-pub fn unpacked(mut file: std::fs::File) -> std::io::Result<Box<dyn Read + Send>> {
-    let mut magic = [0; 2];
-    let start = file.read(&mut magic)?;
-    file.rewind()?;
-    // One octet more than allowed, so that a file over the limit is told from one at it.
-    Ok(match &magic[..start] {
-        [0x1f, 0x8b] => Box::new(flate2::read::MultiGzDecoder::new(file).take(MAX_OCTETS + 1)),
-        _ => Box::new(file),
-    })
 }

@@ -157,7 +157,17 @@ pub async fn commit(node: &Shared, command: Command, dry_run: bool) -> Result<An
     if dry_run {
         return node.plan(command).await.map(|plan| Answer::Plan(Box::new(plan)));
     }
-    match node.submit(command).await {
+    let outcome = node.submit(command).await;
+    answer(node, outcome).await
+}
+
+/// What a submitted command came to, as an answer.
+///
+/// # Errors
+///
+/// As [`submit`].
+pub async fn answer(node: &Shared, outcome: Result<Outcome, SubmitError<Refusal>>) -> Result<Answer, Problem> {
+    match outcome {
         Ok(Outcome::Committed(event)) => Ok(Answer::Committed(event)),
         Ok(Outcome::Unchanged { revision, replayed }) => {
             let event = if revision == Revision::ZERO { None } else { Some(node.event(revision).await?) };
@@ -175,9 +185,11 @@ fn fault(error: &SubmitError<Refusal>) -> Problem {
         SubmitError::Append(cause) => match &**cause {
             AppendError::Unconfirmed { .. } => ProblemKind::OutcomeUnknown,
             AppendError::Full(_) => ProblemKind::StorageFull,
-            AppendError::Conflict { .. } | AppendError::Unavailable(_) | AppendError::Poisoned => {
-                ProblemKind::LedgerUnavailable
-            }
+            AppendError::TooLarge { .. } => ProblemKind::TooLarge,
+            AppendError::Conflict { .. }
+            | AppendError::MissingBody { .. }
+            | AppendError::Unavailable(_)
+            | AppendError::Poisoned => ProblemKind::LedgerUnavailable,
         },
         SubmitError::Read(_) | SubmitError::Stopped => ProblemKind::LedgerUnavailable,
     };

@@ -34,7 +34,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let mut zones: Vec<ZoneView> = view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
     let more = zones.len() > limit;
     zones.truncate(limit);
-    let rows: Vec<_> = zones.iter().map(|zone| shape(&node, zone)).collect();
+    let rows: Vec<_> = zones.iter().map(|zone| shape(zone)).collect();
     let response = reading::stamp(&node, version, list::whole(Format::accepted(&headers), &rows));
     Ok(match zones.last() {
         Some(last) if more => {
@@ -48,8 +48,9 @@ pub(super) async fn show(State(node): State<Shared>, Path(zone): Path<String>, u
     let query = Query::parse(&uri, &["at"])?;
     let version = reading::version(&node, &query).await?;
     let apex = path_name(&zone)?;
-    let Some(zone) = node.store.at(version).zone(&apex) else { return Err(missing(&apex)) };
-    let response = Json(shape(&node, &zone)).into_response();
+    let view = node.store.at(version);
+    let Some(zone) = view.zone(&apex) else { return Err(missing(&apex)) };
+    let response = Json(shape(&zone)).into_response();
     Ok(reading::tag(&node, zone.last_change().into(), reading::stamp(&node, version, response)))
 }
 
@@ -57,7 +58,7 @@ pub(super) fn missing(apex: &Name) -> Problem {
     Problem::new(ProblemKind::ZoneNotFound, format!("no zone {apex}"))
 }
 
-fn shape(node: &Shared, zone: &ZoneView<'_>) -> json::ZoneJson {
+fn shape(zone: &ZoneView<'_>) -> json::ZoneJson {
     let signed = zone.owner(zone.apex()).is_some_and(|apex| apex.set(SetKey::rrsig(RecordType::SOA)).is_some());
     json::ZoneJson {
         name: zone.apex().without_dot(),
@@ -65,7 +66,7 @@ fn shape(node: &Shared, zone: &ZoneView<'_>) -> json::ZoneJson {
         revision: Revision::from(zone.last_change()).0,
         record_count: zone.record_count(),
         signed_elsewhere: signed,
-        secondaries: node.secondaries(zone.apex()),
+        secondaries: Vec::new(),
     }
 }
 
@@ -96,8 +97,9 @@ pub(super) async fn create(
         return Ok(answer.into_response(&node));
     }
     node.shown(answer.revision()).await?;
-    let Some(zone) = node.store.at(answer.revision().into()).zone(&name) else { return Err(missing(&name)) };
-    Ok(answer.stamp(&node, (StatusCode::CREATED, Json(shape(&node, &zone))).into_response()))
+    let view = node.store.at(answer.revision().into());
+    let Some(zone) = view.zone(&name) else { return Err(missing(&name)) };
+    Ok(answer.stamp(&node, (StatusCode::CREATED, Json(shape(&zone))).into_response()))
 }
 
 /// A mailbox as SOA RNAME holds it: `host.master@example.org` is `host\.master.example.org.` (RFC 1035 section 8).

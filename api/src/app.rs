@@ -1,0 +1,580 @@
+//! A node: build, spawn, drain.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use conn3ction_dns::{
+    Server, Store,
+    server::{Config as DnsConfig, Counters},
+};
+use conn3ction_ledger::{
+    Event, Ledger, ReadError,
+    committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
+    memory::MemoryLedger,
+    verify::verify,
+};
+use conn3ction_projector::{Condition, Config as ViewsConfig, Handle as Views, Projector, ViewName};
+use conn3ction_schemas::{
+    Actor, Delta, Epoch, Name, Revision, Timestamp, Token,
+    event::{Auth, Hash, Idempotency, chunk},
+    json,
+};
+use futures::{Stream, StreamExt};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    auth::Tokens,
+    config::{Config, LedgerKind, LogFormat, Role, Settings},
+    decide::{
+        Command, Envelope, Intent, Live, Refusal, RefusalKind,
+        command::NewZone,
+        decider::Decisions,
+    },
+    http::{
+        self,
+        problem::{Problem, ProblemKind},
+        request::Caller,
+        writing::Answer,
+    },
+    import::{self, Mode},
+    plan,
+};
+
+/// How long a write waits for the answers to show it before it answers all the same.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// How often the ledger is asked where its head is, so that lag and absence are known.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+
+/// What handlers share.
+pub struct NodeState {
+    /// The answers at every version.
+    pub store: Arc<Store>,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The views and how far they are.
+    pub views: Views,
+    /// Bearer tokens, if a token file is set.
+    pub(crate) tokens: Option<Tokens>,
+    /// Ends streams and tasks.
+    pub stop: CancellationToken,
+    committer: CommitterHandle<Decisions<Views>>,
+    dns: Option<Arc<Counters>>,
+    head: AtomicU64,
+    caught_up: AtomicBool,
+    ledger_fault: std::sync::Mutex<Option<String>>,
+    data: std::path::PathBuf,
+}
+
+/// A running node.
+pub struct Node {
+    state: Arc<NodeState>,
+    http: Option<SocketAddr>,
+    dns: Vec<SocketAddr>,
+    tasks: TaskTracker,
+}
+
+/// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it.
+///
+/// # Errors
+///
+/// Whatever kept the node from starting; every fault of the settings together.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let config = settings.with_file().map_err(|fault| anyhow::anyhow!("{fault}"))?.check().map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
+    })?;
+    log(config.log_format);
+    let stop = CancellationToken::new();
+    let node = Node::start(config, stop.clone()).await?;
+    if let Some(address) = node.http {
+        tracing::info!(%address, "HTTP listens");
+    }
+    for address in &node.dns {
+        tracing::info!(%address, "DNS listens");
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    node.stopped().await;
+    Ok(())
+}
+
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+impl Node {
+    /// Starts a node of `config`; it runs until `stop`.
+    ///
+    /// # Errors
+    ///
+    /// A port, the ledger or a file cannot be had.
+    pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
+        let ledger = open(&config).await?;
+        let tasks = TaskTracker::new();
+        let (store, writer) = Store::new();
+        let records = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
+        let views = Projector::spawn(ViewsConfig { records }, ledger.clone(), store.clone(), writer, stop.clone())?;
+        let clock = Timestamp::now;
+        let (committer, committing) = Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = committing.await {
+                tracing::error!(%error, "the committer ended");
+            }
+        });
+
+        let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
+        let server = if answers { Some(responder(&config, store.clone())?) } else { None };
+        let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
+        let state = Arc::new(NodeState {
+            store,
+            ledger,
+            views,
+            tokens,
+            stop: stop.clone(),
+            committer,
+            dns: server.as_ref().map(Server::counters),
+            head: AtomicU64::new(0),
+            caught_up: AtomicBool::new(false),
+            ledger_fault: std::sync::Mutex::new(None),
+            data: config.data.clone(),
+        });
+        state.catch_up().await?;
+        if matches!(config.role, Role::All | Role::Api) {
+            state.create_first_zones(&config.zones).await?;
+        }
+        if let Some(server) = server {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                if let Err(error) = server.run(stop.clone()).await {
+                    tracing::error!(%error, "the responder ended");
+                    stop.cancel();
+                }
+            });
+        }
+        let http = match config.role {
+            Role::All | Role::Api => {
+                let listener = TcpListener::bind(config.http_listen)
+                    .await
+                    .with_context(|| format!("listening on {} (http-listen)", config.http_listen))?;
+                let address = listener.local_addr()?;
+                tasks.spawn(http::serve(listener, http::router(state.clone()), stop.clone()));
+                Some(address)
+            }
+            Role::Projector | Role::Dns => None,
+        };
+        let watching = state.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(watching.watch_head()).await });
+        tasks.close();
+        Ok(Self { state, http, dns, tasks })
+    }
+
+    /// Serves a ledger directory that no server holds, on a free loopback port, without DNS.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`]; the directory holds no ledger.
+    pub async fn offline(directory: &Path, stop: CancellationToken) -> anyhow::Result<Self> {
+        anyhow::ensure!(directory.join("ledger").is_dir(), "{} holds no ledger", directory.display());
+        let settings = Settings {
+            http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            dns_listen: Some(Vec::new()),
+            ledger: Some(LedgerKind::File),
+            data: Some(directory.into()),
+            zones: Some(Vec::new()),
+            ..Settings::default()
+        };
+        let config = settings.check().map_err(|faults| anyhow::anyhow!("{}", faults[0]))?;
+        Self::start(config, stop).await
+    }
+
+    /// Where HTTP listens; unspecified in a role without HTTP.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Where DNS listens.
+    pub fn dns_addresses(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
+    /// Waits until every task has ended after the stop.
+    pub async fn stopped(self) {
+        self.tasks.wait().await;
+        self.state.views.stopped().await;
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
+    Ok(match config.ledger {
+        LedgerKind::Memory => Arc::new(MemoryLedger::new()),
+        LedgerKind::File => {
+            let directory = config.data.join("ledger");
+            std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+            let opened = tokio::task::spawn_blocking(move || conn3ction_ledger::file::FileLedger::open(&directory));
+            Arc::new(opened.await??)
+        }
+        #[cfg(feature = "etcd")]
+        LedgerKind::Etcd => {
+            let etcd = config.etcd.as_ref().context("no etcd endpoints")?;
+            let settings = conn3ction_ledger::etcd::EtcdConfig {
+                client: etcd.client(),
+                prefix: format!("{}/", etcd.ledger_prefix),
+                ..conn3ction_ledger::etcd::EtcdConfig::default()
+            };
+            Arc::new(conn3ction_ledger::etcd::EtcdLedger::connect(settings).await?)
+        }
+        #[cfg(not(feature = "etcd"))]
+        LedgerKind::Etcd => anyhow::bail!("this build has no etcd support"),
+    })
+}
+
+fn responder(config: &Config, store: Arc<Store>) -> anyhow::Result<Server> {
+    let dns = DnsConfig {
+        listen: config.dns_listen.clone(),
+        udp_threads: config.dns_threads,
+        allow_transfer: config.dns_allow_transfer.clone(),
+        notify: config.dns_notify.clone(),
+        ..DnsConfig::default()
+    };
+    Ok(Server::bind(dns, store)?)
+}
+
+impl NodeState {
+    /// Waits until the answers show the head that the ledger has at the start.
+    async fn catch_up(&self) -> anyhow::Result<()> {
+        let head = loop {
+            match self.ledger.head().await {
+                Ok(head) => break head.revision,
+                Err(error @ ReadError::Unavailable(_)) => {
+                    tracing::warn!(error = %http::writing::chain(&error), "waiting for the ledger");
+                    tokio::time::sleep(HEAD_EVERY).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.saw_head(head);
+        self.views.reached(ViewName::Answers, head).await?;
+        self.caught_up.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the zones of a first start, so that the documented first request works at once.
+    async fn create_first_zones(self: &Arc<Self>, zones: &[Name]) -> anyhow::Result<()> {
+        if self.revision() != Revision::ZERO {
+            return Ok(());
+        }
+        for zone in zones {
+            let envelope = Envelope {
+                event_id: Uuid::now_v7(),
+                actor: Actor { name: "conn3ction".into(), auth: Auth::None },
+                source: "first-start".into(),
+                request_id: Uuid::now_v7().to_string(),
+                idempotency: None,
+                reason: Some("first start with an empty ledger".into()),
+                expected_revision: None,
+            };
+            let new = NewZone { name: zone.clone(), nameservers: Vec::new(), contact: None, ttl: None };
+            match self.submit(Command { envelope, intent: Intent::CreateZone(new) }).await {
+                Ok(outcome) => {
+                    if let Outcome::Committed(event) = outcome {
+                        self.views.reached(ViewName::Answers, event.revision()).await?;
+                    }
+                }
+                // Another process was first.
+                Err(SubmitError::Refused(refusal)) if refusal.kind == RefusalKind::ZoneExists => {}
+                Err(SubmitError::Refused(refusal)) => return Err(refusal.into()),
+                Err(error) => anyhow::bail!("creating {zone}: {}", http::writing::chain(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn watch_head(&self) {
+        loop {
+            tokio::time::sleep(HEAD_EVERY).await;
+            let fault = match self.ledger.head().await {
+                Ok(head) => {
+                    self.saw_head(head.revision);
+                    None
+                }
+                Err(error) => Some(http::writing::chain(&error)),
+            };
+            *self.ledger_fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = fault;
+        }
+    }
+
+    fn saw_head(&self, revision: Revision) {
+        self.head.fetch_max(revision.0, Ordering::Relaxed);
+    }
+
+    /// The last revision of the ledger that this node knows of.
+    pub fn head_known(&self) -> Revision {
+        Revision(self.head.load(Ordering::Relaxed)).max(self.revision())
+    }
+
+    /// The revision that answers show.
+    pub fn revision(&self) -> Revision {
+        self.store.published().into()
+    }
+
+    /// The ledger's life.
+    pub fn epoch(&self) -> Epoch {
+        self.views.head_state().read().epoch
+    }
+
+    /// A revision as headers print it.
+    pub fn token(&self, revision: Revision) -> Token {
+        Token { epoch: self.epoch(), revision }
+    }
+
+    /// Why this node should not be sent traffic; empty if it should.
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if !self.caught_up.load(Ordering::Acquire) {
+            reasons.push("the answers have not caught up with the ledger yet".into());
+        }
+        for (view, progress) in self.views.status() {
+            if let Condition::Held(detail) | Condition::Damaged(detail) = &progress.condition {
+                reasons.push(format!("{view}: {detail}"));
+            }
+        }
+        reasons
+    }
+
+    /// Why the ledger does not answer, if it does not.
+    pub fn ledger_fault(&self) -> Option<String> {
+        self.ledger_fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the answers show `revision`, at most `limit`; whether they do.
+    pub async fn reached(&self, revision: Revision, limit: Duration) -> bool {
+        self.revision() >= revision || tokio::time::timeout(limit, self.store.reached(revision.into())).await.is_ok()
+    }
+
+    /// Waits until every view shows `revision`, at most `limit`; whether they do.
+    pub async fn all_views_reached(&self, revision: Revision, limit: Duration) -> bool {
+        let all = async {
+            for (view, _) in self.views.status() {
+                if self.views.reached(view, revision).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(limit, all).await.unwrap_or(false)
+    }
+
+    /// Waits until the answers show what was just committed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::NotCaughtUp`]; it is committed all the same.
+    pub async fn shown(&self, revision: Revision) -> Result<(), Problem> {
+        if self.reached(revision, SHOWN_WITHIN).await {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemKind::NotCaughtUp, format!("{revision} is committed, but not shown yet")))
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::EventNotFound`], or the ledger cannot be read.
+    pub async fn event(&self, revision: Revision) -> Result<Arc<Event>, Problem> {
+        let missing = || Problem::new(ProblemKind::EventNotFound, format!("the ledger has no event {revision}"));
+        let before = Revision(revision.0.checked_sub(1).ok_or_else(missing)?);
+        self.read_events(before, 1).await?.into_iter().next().ok_or_else(missing)
+    }
+
+    /// Events after `after`, at most `octets` of them, at least one.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read.
+    pub async fn read_events(&self, after: Revision, octets: usize) -> Result<Vec<Arc<Event>>, Problem> {
+        self.ledger.read(after, octets).await.map_err(|error| self.read_fault(&error))
+    }
+
+    /// A read that failed, as clients are told.
+    pub fn read_fault(&self, error: &ReadError) -> Problem {
+        tracing::warn!(error = %http::writing::chain(error), "reading the ledger");
+        let kind = match error {
+            ReadError::Unavailable(_) => ProblemKind::LedgerUnavailable,
+            ReadError::Damaged { .. } | ReadError::Form { .. } => ProblemKind::Internal,
+        };
+        Problem::new(kind, http::writing::chain(error))
+    }
+
+    /// The deltas of an event, chunk by chunk.
+    pub fn deltas(self: &Arc<Self>, event: Arc<Event>) -> impl Stream<Item = Result<Vec<Delta>, Problem>> + Send + Unpin + use<> {
+        let node = self.clone();
+        let chunks = self.ledger.body(event).map(move |chunk| {
+            let chunk = chunk.map_err(|error| node.read_fault(&error))?;
+            let deltas: Result<Vec<_>, _> = chunk::deltas(&chunk).collect();
+            deltas.map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))
+        });
+        Box::pin(chunks)
+    }
+
+    /// Commits a command; a large one is planned and staged first.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    pub async fn submit(&self, command: Command) -> Result<Outcome, SubmitError<Refusal>> {
+        let outcome = plan::submit(&self.committer, &self.ledger, &self.store, command).await;
+        self.note(&outcome);
+        outcome
+    }
+
+    fn note(&self, outcome: &Result<Outcome, SubmitError<Refusal>>) {
+        if let Ok(Outcome::Committed(event)) = outcome {
+            self.saw_head(event.revision());
+        }
+    }
+
+    /// What a command would do.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that it would meet.
+    pub async fn plan(self: &Arc<Self>, command: Command) -> Result<json::Plan, Problem> {
+        let node = self.clone();
+        let planned = tokio::task::spawn_blocking(move || {
+            plan::plan(&Live::new(node.store.now()), node.epoch(), &command)
+        });
+        match planned.await {
+            Ok(plan) => plan.map_err(Problem::from),
+            Err(error) => Err(Problem::new(ProblemKind::Internal, error.to_string())),
+        }
+    }
+
+    /// Takes in a master file, or plans it.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the file with line and column; those of any write.
+    pub async fn import(
+        self: &Arc<Self>,
+        caller: Caller,
+        apex: Name,
+        mode: Mode,
+        file: std::fs::File,
+        digest: Hash,
+        dry_run: bool,
+    ) -> Result<Answer, Problem> {
+        let expected_revision = caller
+            .if_match
+            .map(|token| http::reading::revision(self, &token.to_string()))
+            .transpose()?;
+        let envelope = Envelope {
+            event_id: Uuid::now_v7(),
+            actor: caller.actor,
+            source: "import".into(),
+            request_id: caller.request_id,
+            idempotency: caller.idempotency_key.map(|key| Idempotency { key, digest }),
+            reason: caller.reason,
+            expected_revision,
+        };
+        let internal = |error: tokio::task::JoinError| Problem::new(ProblemKind::Internal, error.to_string());
+        let read = tokio::task::spawn_blocking(move || import::read(&apex, mode, file));
+        let incoming = Arc::new(read.await.map_err(internal)??);
+        if dry_run {
+            let node = self.clone();
+            let planned = tokio::task::spawn_blocking(move || {
+                import::plan(node.store.now(), node.epoch(), &envelope, &incoming)
+            });
+            return Ok(Answer::Plan(Box::new(planned.await.map_err(internal)??)));
+        }
+        let outcome = import::submit(&self.committer, &self.ledger, &self.store, &envelope, incoming).await;
+        self.note(&outcome);
+        http::writing::answer(self, outcome).await
+    }
+
+    /// A file without a name for a body on its way.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn scratch_file(&self) -> std::io::Result<std::fs::File> {
+        if self.data.is_dir() { tempfile::tempfile_in(&self.data) } else { tempfile::tempfile() }
+    }
+
+    /// The responder's counters: name, help, value.
+    pub fn dns_counters(&self) -> Option<Vec<(&'static str, &'static str, u64)>> {
+        let counts = self.dns.as_ref()?.snapshot();
+        Some(vec![
+            ("udp_queries", "Messages received over UDP", counts.udp.queries),
+            ("udp_truncated", "UDP answers with TC set", counts.udp.truncated),
+            ("udp_dropped", "UDP messages left without an answer", counts.udp.dropped),
+            ("tcp_queries", "Messages received over TCP", counts.tcp.queries),
+            ("tcp_accepted", "TCP connections taken", counts.tcp_accepted),
+        ])
+    }
+
+    /// Walks the chain and compares the answers with a fold of the ledger from nothing.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read now; damage is an answer, not an error.
+    pub async fn verify(&self) -> Result<json::VerifyJson, Problem> {
+        let walked = match verify(&*self.ledger, Revision(1), |_| {}).await {
+            Ok(walked) => walked,
+            Err(ReadError::Damaged { revision, detail }) => {
+                return Ok(json::VerifyJson {
+                    ok: false,
+                    from: 1,
+                    to: revision.0.saturating_sub(1),
+                    hash: String::new(),
+                    bad: Some(revision.0),
+                    detail: Some(detail),
+                    views: Vec::new(),
+                });
+            }
+            Err(error) => return Err(self.read_fault(&error)),
+        };
+        let rebuilt = self
+            .views
+            .rebuild(ViewName::Answers)
+            .await
+            .map_err(|error| Problem::new(ProblemKind::LedgerUnavailable, error.to_string()))?;
+        let view = json::ViewCheck {
+            view: ViewName::Answers.as_str().into(),
+            revision: rebuilt.revision.0,
+            digest: rebuilt.digest.to_string(),
+            ok: rebuilt.was_right,
+        };
+        Ok(json::VerifyJson {
+            ok: rebuilt.was_right,
+            from: walked.from.0,
+            to: walked.to.0,
+            hash: walked.hash.to_string(),
+            bad: None,
+            detail: None,
+            views: vec![view],
+        })
+    }
+}
