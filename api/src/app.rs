@@ -135,7 +135,12 @@ impl Node {
         let tasks = TaskTracker::new();
         let (store, writer) = Store::new();
         let records = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
-        let views = Projector::spawn(ViewsConfig { records }, ledger.clone(), store.clone(), writer, stop.clone())?;
+        let kept = ViewsConfig {
+            records,
+            #[cfg(feature = "etcd")]
+            etcd: etcd_views(&config).await?,
+        };
+        let views = Projector::spawn(kept, ledger.clone(), store.clone(), writer, stop.clone())?;
         let clock = Timestamp::now;
         let (committer, committing) = Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());
         tasks.spawn(async move {
@@ -248,6 +253,21 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
         #[cfg(not(feature = "etcd"))]
         LedgerKind::Etcd => anyhow::bail!("this build has no etcd support"),
     })
+}
+
+/// The views in etcd, which roles without HTTP or DNS are for.
+#[cfg(feature = "etcd")]
+async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
+    let Some(etcd) = config.etcd.as_ref().filter(|_| matches!(config.role, Role::All | Role::Projector)) else {
+        return Ok(None);
+    };
+    Ok(Some(conn3ction_projector::EtcdConfig {
+        client: conn3ction_ledger::etcd::Client::new(etcd.client()).await?,
+        records_prefix: etcd.records_prefix.clone(),
+        zones_prefix: etcd.zones_prefix.clone(),
+        ledger_prefix: etcd.ledger_prefix.clone(),
+        large_zones: etcd.large_zones.clone(),
+    }))
 }
 
 fn responder(config: &Config, store: Arc<Store>) -> anyhow::Result<Server> {
