@@ -35,11 +35,7 @@ use uuid::Uuid;
 use crate::{
     auth::Tokens,
     config::{Config, LedgerKind, LogFormat, Role, Settings},
-    decide::{
-        Command, Envelope, Intent, Live, Refusal, RefusalKind,
-        command::NewZone,
-        decider::Decisions,
-    },
+    decide::{Command, Envelope, Intent, Live, Refusal, RefusalKind, command::NewZone, decider::Decisions},
     http::{
         self,
         problem::{Problem, ProblemKind},
@@ -142,7 +138,8 @@ impl Node {
         };
         let views = Projector::spawn(kept, ledger.clone(), store.clone(), writer, stop.clone())?;
         let clock = Timestamp::now;
-        let (committer, committing) = Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());
+        let (committer, committing) =
+            Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());
         tasks.spawn(async move {
             if let Err(error) = committing.await {
                 tracing::error!(%error, "the committer ended");
@@ -449,7 +446,10 @@ impl NodeState {
     }
 
     /// The deltas of an event, chunk by chunk.
-    pub fn deltas(self: &Arc<Self>, event: Arc<Event>) -> impl Stream<Item = Result<Vec<Delta>, Problem>> + Send + Unpin + use<> {
+    pub fn deltas(
+        self: &Arc<Self>,
+        event: Arc<Event>,
+    ) -> impl Stream<Item = Result<Vec<Delta>, Problem>> + Send + Unpin + use<> {
         let node = self.clone();
         let chunks = self.ledger.body(event).map(move |chunk| {
             let chunk = chunk.map_err(|error| node.read_fault(&error))?;
@@ -483,9 +483,8 @@ impl NodeState {
     /// The refusal that it would meet.
     pub async fn plan(self: &Arc<Self>, command: Command) -> Result<json::Plan, Problem> {
         let node = self.clone();
-        let planned = tokio::task::spawn_blocking(move || {
-            plan::plan(&Live::new(node.store.now()), node.epoch(), &command)
-        });
+        let planned =
+            tokio::task::spawn_blocking(move || plan::plan(&Live::new(node.store.now()), node.epoch(), &command));
         match planned.await {
             Ok(plan) => plan.map_err(Problem::from),
             Err(error) => Err(Problem::new(ProblemKind::Internal, error.to_string())),
@@ -506,10 +505,8 @@ impl NodeState {
         digest: Hash,
         dry_run: bool,
     ) -> Result<Answer, Problem> {
-        let expected_revision = caller
-            .if_match
-            .map(|token| http::reading::revision(self, &token.to_string()))
-            .transpose()?;
+        let expected_revision =
+            caller.if_match.map(|token| http::reading::revision(self, &token.to_string())).transpose()?;
         let envelope = Envelope {
             event_id: Uuid::now_v7(),
             actor: caller.actor,
@@ -524,9 +521,8 @@ impl NodeState {
         let incoming = Arc::new(read.await.map_err(internal)??);
         if dry_run {
             let node = self.clone();
-            let planned = tokio::task::spawn_blocking(move || {
-                import::plan(node.store.now(), node.epoch(), &envelope, &incoming)
-            });
+            let planned =
+                tokio::task::spawn_blocking(move || import::plan(node.store.now(), node.epoch(), &envelope, &incoming));
             return Ok(Answer::Plan(Box::new(planned.await.map_err(internal)??)));
         }
         let outcome = import::submit(&self.committer, &self.ledger, &self.store, &envelope, incoming).await;

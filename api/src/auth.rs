@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 /// The tokens of one file. A line is `SHA256-HEX ACTOR read|write`; empty lines and `#` comments are skipped.
 #[derive(Debug, Default)]
-pub struct Tokens(Vec<Token>);
+pub(crate) struct Tokens(Vec<Token>);
 
 #[derive(Debug)]
 struct Token {
@@ -18,7 +18,7 @@ struct Token {
 
 /// What a token's bearer may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
+pub(crate) enum Access {
     /// Read everything, history too.
     Read,
     /// Read and write.
@@ -31,10 +31,13 @@ impl Tokens {
     /// # Errors
     ///
     /// The line that is no token, never its text: a token may stand there by mistake.
-    pub fn load(path: &Path) -> Result<Self, String> {
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|line| {
-            format!("{}, line {line}: expected SHA256-HEX ACTOR read|write (printf %s TOKEN | sha256sum)", path.display())
+            format!(
+                "{}, line {line}: expected SHA256-HEX ACTOR read|write (printf %s TOKEN | sha256sum)",
+                path.display()
+            )
         })
     }
 
@@ -51,7 +54,7 @@ impl Tokens {
     }
 
     /// Whose token this is. Every stored hash is compared, in constant time.
-    pub fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
+    pub(crate) fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
         let hash = Hash::of(secret.as_bytes());
         let mut found = None;
         for token in &self.0 {
@@ -66,7 +69,9 @@ impl Tokens {
 impl Token {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
-        let (hex, actor, access, None) = (words.next()?, words.next()?, words.next()?, words.next()) else { return None };
+        let (hex, actor, access, None) = (words.next()?, words.next()?, words.next()?, words.next()) else {
+            return None;
+        };
         let hash: [u8; 32] = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()?;
         let access = match access {
             "read" => Access::Read,

@@ -186,14 +186,14 @@ impl Etcd {
     /// The same for the ledger's and the views' client.
     pub fn client(&self) -> conn3ction_ledger::etcd::ClientConfig {
         let password = conn3ction_ledger::etcd::Password::new;
-        let client = conn3ction_ledger::etcd::ClientConfig {
+
+        conn3ction_ledger::etcd::ClientConfig {
             endpoints: self.endpoints.clone(),
             user: self.user.as_ref().map(|(name, text)| (name.clone(), password(text.clone()))),
             ca: self.ca.clone(),
             identity: self.identity.clone(),
             ..conn3ction_ledger::etcd::ClientConfig::default()
-        };
-        client
+        }
     }
 }
 
@@ -323,7 +323,10 @@ impl Settings {
             fault("etcd-cert", "a certificate and its key come together: set etcd-cert and etcd-key".into());
         }
         if self.etcd_username.is_some() != self.etcd_password_file.is_some() {
-            fault("etcd-username", "a user and a password come together: set etcd-username and etcd-password-file".into());
+            fault(
+                "etcd-username",
+                "a user and a password come together: set etcd-username and etcd-password-file".into(),
+            );
         }
         let prefix = |given: Option<String>, default: &str| {
             let given = given.unwrap_or_else(|| default.into());
@@ -347,8 +350,7 @@ impl Settings {
                 }
             }
         }
-        let ledger =
-            self.ledger.unwrap_or(if endpoints.is_empty() { LedgerKind::File } else { LedgerKind::Etcd });
+        let ledger = self.ledger.unwrap_or(if endpoints.is_empty() { LedgerKind::File } else { LedgerKind::Etcd });
         let role = self.role.unwrap_or(Role::All);
         if ledger == LedgerKind::Etcd && endpoints.is_empty() {
             fault("ledger", "a ledger in etcd needs etcd-endpoints".into());
@@ -373,9 +375,8 @@ impl Settings {
             ca: self.etcd_ca,
             identity: self.etcd_cert.zip(self.etcd_key),
         });
-        let dns_threads = self
-            .dns_threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let dns_threads =
+            self.dns_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         if dns_threads == 0 {
             fault("dns-threads", "at least one thread".into());
         }

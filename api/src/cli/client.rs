@@ -190,7 +190,8 @@ impl Client {
 
     /// Sends a file's octets as they are read.
     pub(super) async fn upload(&self, url: Url, body: reqwest::Body, key: &str) -> Result<Response, Failure> {
-        self.send(self.http.post(url).header("idempotency-key", key).header("content-type", "text/dns").body(body)).await
+        self.send(self.http.post(url).header("idempotency-key", key).header("content-type", "text/dns").body(body))
+            .await
     }
 
     pub(super) async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {

@@ -131,7 +131,8 @@ fn aligned(lines: &[Vec<String>]) -> Vec<String> {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let padded = |line: &Vec<String>| line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+    let padded =
+        |line: &Vec<String>| line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
     lines.iter().map(padded).map(|line: String| line.trim_end().to_owned()).collect()
 }
 
@@ -175,7 +176,9 @@ pub(super) fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
     }
     eprint!("{} [y/N] ", escape(question));
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|source| Failure::File { path: "standard input".into(), source })?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|source| Failure::File { path: "standard input".into(), source })?;
     Ok(answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes"))
 }
 

@@ -58,7 +58,8 @@ impl Get {
 }
 
 impl Row for json::Record {
-    const COLUMNS: &[&str] = &["name", "ttl", "type", "values", "covers", "zone", "revision", "time", "actor", "reason"];
+    const COLUMNS: &[&str] =
+        &["name", "ttl", "type", "values", "covers", "zone", "revision", "time", "actor", "reason"];
 
     fn cells(&self) -> Vec<String> {
         let event = self.event.as_ref();
@@ -226,7 +227,8 @@ pub(super) fn show_changes(printer: &Printer, changes: &[json::ChangeJson], coun
             _ => '~',
         };
         printer.line(Style::new(), &escape(&format!("{sign} {}  {ttl}  {}", dotted(&change.name), change.rtype)));
-        let values = |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.clone()).unwrap_or_default();
+        let values =
+            |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.clone()).unwrap_or_default();
         let (before, after) = (values(&change.before), values(&change.after));
         for value in before.iter().filter(|value| !after.contains(value)) {
             printer.line(REMOVED, &format!("-   {}", escape(value)));

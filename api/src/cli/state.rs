@@ -61,7 +61,9 @@ impl Verify {
         }
         match (report.ok, report.detail) {
             (true, _) => Ok(()),
-            (false, detail) => Err(Failure::Mismatch(detail.unwrap_or_else(|| "a view differs from the ledger".into()))),
+            (false, detail) => {
+                Err(Failure::Mismatch(detail.unwrap_or_else(|| "a view differs from the ledger".into())))
+            }
         }
     }
 }
@@ -74,7 +76,8 @@ pub(super) struct Rebuild {
 
 impl Rebuild {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let response = client.write(Method::POST, client.url(&["projections", &self.view, "rebuild"], &[]), None).await?;
+        let response =
+            client.write(Method::POST, client.url(&["projections", &self.view, "rebuild"], &[]), None).await?;
         let view: json::ViewStatus = client.decode(response).await?;
         printer.rows(&[view], json::ViewStatus::COLUMNS);
         Ok(())

@@ -15,10 +15,10 @@ use super::{
 };
 
 /// Octets of a JSON body: a change set of some ten thousand changes.
-pub const MAX_JSON: usize = 16 * 1024 * 1024;
+pub(super) const MAX_JSON: usize = 16 * 1024 * 1024;
 
 /// A JSON body of any content type (old clients send a form type with `curl -d`).
-pub struct JsonBody<T> {
+pub(super) struct JsonBody<T> {
     /// What it says.
     pub value: T,
     /// SHA-256 of method, path, query and body.
@@ -40,7 +40,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 /// The digest of a request without a body.
-pub fn digest(request: &Request) -> Hash {
+pub(super) fn digest(request: &Request) -> Hash {
     Hash::of(head(request).as_bytes())
 }
 
@@ -63,7 +63,7 @@ async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
 }
 
 /// A body that did not arrive whole.
-pub fn broken(error: &axum::Error) -> Problem {
+pub(super) fn broken(error: &axum::Error) -> Problem {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         if error.is::<tower_http::timeout::TimeoutError>() {
@@ -93,8 +93,8 @@ fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
         };
         Problem::new(kind, format!("the body is not what this route takes: {detail}")).with([item])
     };
-    let value = serde_path_to_error::deserialize(&mut decoder)
-        .map_err(|error| fault(pointer(error.path()), error.inner()))?;
+    let value =
+        serde_path_to_error::deserialize(&mut decoder).map_err(|error| fault(pointer(error.path()), error.inner()))?;
     decoder.end().map_err(|error| fault(String::new(), &error))?;
     Ok(value)
 }

@@ -53,7 +53,9 @@ pub(super) async fn change(
     }
     let expected = set.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
     let order = Order { caller, reason: set.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
-    Ok(writing::submit(&node, order, Intent::ChangeRecords(changes)).await?.into_response(&node))
+    let answer = writing::submit(&node, order, Intent::ChangeRecords(changes)).await?;
+    node.shown(answer.revision()).await?;
+    Ok(answer.into_response(&node))
 }
 
 const fn op(op: json::Op) -> Op {

@@ -10,13 +10,14 @@ use pulldown_cmark::{Options, Parser, html};
 use super::problem::{Problem, ProblemKind};
 
 /// The OpenAPI 3.1 document.
-pub const OPENAPI: &str = include_str!("../../../schemas/openapi.json");
+pub(super) const OPENAPI: &str = include_str!("../../../schemas/openapi.json");
 
 macro_rules! files {
     ($directory:literal: $($name:literal),*) => { &[$(($name, include_str!(concat!($directory, $name)))),*] };
 }
 
-const PAGES: &[(&str, &str)] = files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "operations.md");
+const PAGES: &[(&str, &str)] =
+    files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "operations.md");
 
 pub(super) async fn openapi() -> Response {
     with_type(OPENAPI, "application/json")

@@ -36,9 +36,8 @@ const READ_OCTETS: usize = 1 << 20;
 /// Events in a list without `limit`.
 const DEFAULT_LIMIT: usize = 1_000;
 
-const PARAMETERS: [&str; 13] = [
-    "zone", "under", "name", "type", "actor", "kind", "reason", "request_id", "order", "limit", "after", "from", "to",
-];
+const PARAMETERS: [&str; 13] =
+    ["zone", "under", "name", "type", "actor", "kind", "reason", "request_id", "order", "limit", "after", "from", "to"];
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &PARAMETERS)?;
@@ -66,7 +65,8 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let to = query.text("to").map(number).transpose()?.unwrap_or(head).min(head);
     let mut rows = Vec::new();
     let mut pieces = if descending {
-        Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to)))) as Pieces
+        Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to))))
+            as Pieces
     } else {
         Box::pin(forward(node.clone(), after.map_or(from, |after| after.next().max(from)), to)) as Pieces
     };
@@ -186,7 +186,8 @@ impl list::Row for json::ChangeJson {
 
     fn cells(&self) -> Vec<String> {
         let ttl = |state: &Option<json::SetJson>| state.as_ref().map(|state| state.ttl.to_string()).unwrap_or_default();
-        let values = |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.join("\n")).unwrap_or_default();
+        let values =
+            |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.join("\n")).unwrap_or_default();
         vec![
             self.zone.clone(),
             self.name.clone(),
@@ -255,13 +256,18 @@ impl Filter {
     fn wants_event(&self, header: &EventHeader) -> bool {
         self.actor.as_ref().is_none_or(|glob| glob_matches(glob.as_bytes(), header.actor.name.as_bytes()))
             && self.kind.is_none_or(|kind| kind == header.kind)
-            && self.reason.as_ref().is_none_or(|part| header.reason.as_ref().is_some_and(|reason| reason.contains(part)))
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|part| header.reason.as_ref().is_some_and(|reason| reason.contains(part)))
             && self.request_id.as_ref().is_none_or(|id| *id == header.request_id)
             && self.zone.as_ref().is_none_or(|zone| header.zones.iter().any(|change| change.zone == *zone))
     }
 
     fn wants(&self, header: &EventHeader, delta: &Delta) -> bool {
-        self.zone.as_ref().is_none_or(|zone| header.zones.get(delta.zone as usize).is_some_and(|change| change.zone == *zone))
+        self.zone
+            .as_ref()
+            .is_none_or(|zone| header.zones.get(delta.zone as usize).is_some_and(|change| change.zone == *zone))
             && self.under.as_ref().is_none_or(|under| delta.owner.is_at_or_below(under))
             && self.name.as_ref().is_none_or(|name| delta.owner == *name)
             && self.rtype.is_none_or(|rtype| rtype == delta.key.rtype)

@@ -115,14 +115,11 @@ where
     S: Stream<Item = Result<Vec<T>, Problem>> + Send + 'static,
 {
     let mut first = true;
-    let body = pages
-        .map(Some)
-        .chain(futures::stream::iter([None]))
-        .map(move |page| match page {
-            Some(Ok(rows)) => format.write(&mut first, &rows).map_err(|error| error.to_string()),
-            Some(Err(problem)) => Err(problem.detail),
-            None => Ok(format.end::<T>(first)),
-        });
+    let body = pages.map(Some).chain(futures::stream::iter([None])).map(move |page| match page {
+        Some(Ok(rows)) => format.write(&mut first, &rows).map_err(|error| error.to_string()),
+        Some(Err(problem)) => Err(problem.detail),
+        None => Ok(format.end::<T>(first)),
+    });
     let mut response = Response::new(Body::from_stream(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     response

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What each view of this node shows.
-pub fn status(node: &Shared) -> Vec<json::ViewStatus> {
+pub(super) fn status(node: &Shared) -> Vec<json::ViewStatus> {
     let head = node.head_known().0;
     node.views
         .status()
@@ -46,7 +46,11 @@ pub(super) async fn list(State(node): State<Shared>, uri: Uri) -> Result<Json<Ve
     Ok(Json(status(&node)))
 }
 
-pub(super) async fn rebuild(State(node): State<Shared>, Path(view): Path<String>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn rebuild(
+    State(node): State<Shared>,
+    Path(view): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
     let known = node.views.status();
     let Some((name, _)) = known.iter().find(|(name, _)| name.as_str() == view) else {

@@ -9,10 +9,10 @@ use super::problem::{Problem, ProblemKind};
 
 /// The parameters of one request, all of them known to its route.
 #[derive(Debug, Default)]
-pub struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 /// Parameters that every read takes: a revision to wait for, and for how long at most.
-pub const WAITING: [&str; 2] = ["min_revision", "wait"];
+pub(super) const WAITING: [&str; 2] = ["min_revision", "wait"];
 
 impl Query {
     /// Reads the query of `uri`; every name must be in `known` or [`WAITING`], and stand once.
@@ -20,7 +20,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::UnknownParameter`] naming every unknown one, [`ProblemKind::Malformed`] for bad encoding or a name twice.
-    pub fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut unknown = Vec::new();
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -43,7 +43,7 @@ impl Query {
     }
 
     /// The text of a parameter.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
@@ -52,7 +52,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::Malformed`].
-    pub fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         self.text(name)
             .map(|text| {
                 text.parse().map_err(|_| {
@@ -68,7 +68,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::Malformed`] for anything else, the empty text included.
-    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
         Ok(self.parsed(name, "true or false")?.unwrap_or(false))
     }
 
@@ -77,7 +77,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::Malformed`].
-    pub fn name(&self, name: &str) -> Result<Option<Name>, Problem> {
+    pub(crate) fn name(&self, name: &str) -> Result<Option<Name>, Problem> {
         self.parsed(name, "a domain name")
     }
 
@@ -86,7 +86,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::Malformed`].
-    pub fn rtype(&self, name: &str) -> Result<Option<RecordType>, Problem> {
+    pub(crate) fn rtype(&self, name: &str) -> Result<Option<RecordType>, Problem> {
         self.parsed(name, "a record type such as A or TYPE65280")
     }
 
@@ -95,7 +95,7 @@ impl Query {
     /// # Errors
     ///
     /// [`ProblemKind::Malformed`].
-    pub fn wait(&self) -> Result<Duration, Problem> {
+    pub(crate) fn wait(&self) -> Result<Duration, Problem> {
         let Some(text) = self.text("wait") else { return Ok(Duration::ZERO) };
         let bad = || Problem::new(ProblemKind::Malformed, "wait is a duration such as 500ms or 10s, at most 60s");
         let (number, unit) = match text.strip_suffix("ms") {
@@ -113,7 +113,7 @@ fn parameter_error(name: &str, detail: &str, hint: Option<String>) -> ProblemErr
 }
 
 /// `did you mean X?` for the known word nearest to `word`, if one is near.
-pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
     known
         .map(|candidate| (distance(&plain(word), &plain(candidate)), candidate))
@@ -139,7 +139,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Percent-decodes `text`; in a query `+` is a space.
-pub fn decode(text: &str, query: bool) -> Option<String> {
+pub(super) fn decode(text: &str, query: bool) -> Option<String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(octet) = rest.next() {
@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn flags_are_true_or_false_only() {
-        for (query, expected) in [("x=true", Some(true)), ("x=false", Some(false)), ("", Some(false)), ("x", None), ("x=1", None)] {
+        for (query, expected) in
+            [("x=true", Some(true)), ("x=false", Some(false)), ("", Some(false)), ("x", None), ("x=1", None)]
+        {
             let uri = format!("/?{query}").parse().expect("a uri");
             assert_eq!(Query::parse(&uri, &["x"]).expect("known").flag("x").ok(), expected, "{query}");
         }

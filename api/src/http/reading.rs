@@ -18,7 +18,7 @@ use super::{
 /// # Errors
 ///
 /// [`ProblemKind::NotCaughtUp`] after that; the errors of [`revision`].
-pub async fn wait(node: &Shared, query: &Query) -> Result<(), Problem> {
+pub(crate) async fn wait(node: &Shared, query: &Query) -> Result<(), Problem> {
     let limit = query.wait()?;
     let Some(text) = query.text("min_revision") else { return Ok(()) };
     let wanted = revision(node, text)?;
@@ -26,7 +26,10 @@ pub async fn wait(node: &Shared, query: &Query) -> Result<(), Problem> {
         return Ok(());
     }
     let now = node.token(node.revision());
-    Err(Problem::new(ProblemKind::NotCaughtUp, format!("{} is not shown yet; the views stand at {now}", node.token(wanted))))
+    Err(Problem::new(
+        ProblemKind::NotCaughtUp,
+        format!("{} is not shown yet; the views stand at {now}", node.token(wanted)),
+    ))
 }
 
 /// The state that a read speaks for: the published one, or with `at` an earlier revision.
@@ -34,7 +37,7 @@ pub async fn wait(node: &Shared, query: &Query) -> Result<(), Problem> {
 /// # Errors
 ///
 /// [`ProblemKind::BadWhen`] for what is no revision, [`ProblemKind::MomentNotYet`] beyond the published one.
-pub async fn version(node: &Shared, query: &Query) -> Result<Version, Problem> {
+pub(crate) async fn version(node: &Shared, query: &Query) -> Result<Version, Problem> {
     wait(node, query).await?;
     let published = node.store.published();
     let Some(text) = query.text("at") else { return Ok(published) };
@@ -43,7 +46,10 @@ pub async fn version(node: &Shared, query: &Query) -> Result<Version, Problem> {
         _ => revision(node, text)?,
     };
     if asked.0 > published.0 {
-        return Err(Problem::new(ProblemKind::MomentNotYet, format!("{asked} is yet to come; the head is r{}", published.0)));
+        return Err(Problem::new(
+            ProblemKind::MomentNotYet,
+            format!("{asked} is yet to come; the head is r{}", published.0),
+        ));
     }
     Ok(Version(asked.0))
 }
@@ -53,7 +59,7 @@ pub async fn version(node: &Shared, query: &Query) -> Result<Version, Problem> {
 /// # Errors
 ///
 /// [`ProblemKind::BadWhen`], [`ProblemKind::EpochEnded`].
-pub fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
+pub(crate) fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
     match When::parse_revision(text) {
         Ok(When::Revision(Some(epoch), _)) if epoch != node.epoch() => {
             Err(Problem::new(ProblemKind::EpochEnded, format!("this ledger is in epoch {}", node.epoch().0)))
@@ -64,7 +70,7 @@ pub fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
 }
 
 /// Adds the headers that say which state answered.
-pub fn stamp(node: &Shared, version: Version, mut response: Response) -> Response {
+pub(crate) fn stamp(node: &Shared, version: Version, mut response: Response) -> Response {
     let headers = response.headers_mut();
     put(headers, "conn3ction-revision", &node.token(Revision(version.0)).to_string());
     if version == node.store.published() {
@@ -75,7 +81,7 @@ pub fn stamp(node: &Shared, version: Version, mut response: Response) -> Respons
 }
 
 /// The last change of what was asked for, as an `ETag`.
-pub fn tag(node: &Shared, since: Revision, mut response: Response) -> Response {
+pub(crate) fn tag(node: &Shared, since: Revision, mut response: Response) -> Response {
     put(response.headers_mut(), "etag", &format!("\"{}\"", node.token(since)));
     response
 }

@@ -160,7 +160,8 @@ pub(super) async fn create(
     };
     let change = input::change(Op::Create, &raw).map_err(writing::refused)?;
     let expected = post.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
-    let order = Order { caller, reason: post.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
+    let order =
+        Order { caller, reason: post.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
     written(&node, order, change, true).await
 }
 
@@ -403,9 +404,10 @@ impl Cursor {
     pub(super) fn new(view: &View, filter: Filter, after: Option<Place>) -> Self {
         let mut zones: Vec<Name> = match (&filter.zone, &filter.name) {
             (Some(zone), _) => vec![zone.clone()],
-            (None, Some(name)) => {
-                (0..=name.label_count()).map(|labels| name.suffix(labels)).filter(|apex| view.zone(apex).is_some()).collect()
-            }
+            (None, Some(name)) => (0..=name.label_count())
+                .map(|labels| name.suffix(labels))
+                .filter(|apex| view.zone(apex).is_some())
+                .collect(),
             (None, None) => view.zones().map(|zone| zone.apex().clone()).collect(),
         };
         zones.retain(|apex| after.as_ref().is_none_or(|after| *apex >= after.zone));

@@ -26,7 +26,7 @@ tokio::task_local! {
 }
 
 /// The id of the request in hand; empty outside of one.
-pub fn current_id() -> String {
+pub(crate) fn current_id() -> String {
     REQUEST_ID.try_with(String::clone).unwrap_or_default()
 }
 
@@ -54,7 +54,7 @@ pub struct Caller {
 }
 
 /// Gives each request its id and span, checks its headers and who sends it.
-pub async fn admit(State(node): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next: Next) -> Response {
     let request_id = request
         .headers()
         .get(X_REQUEST_ID)
@@ -135,7 +135,9 @@ fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller
             Some("*") => true,
             // On a read it asks whether the answer changed; that needs no guard.
             Some(_) if !writes => false,
-            Some(_) => return Err(Problem::new(ProblemKind::Malformed, "If-None-Match takes * only: create, never replace")),
+            Some(_) => {
+                return Err(Problem::new(ProblemKind::Malformed, "If-None-Match takes * only: create, never replace"));
+            }
         },
     })
 }
@@ -145,9 +147,9 @@ fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let same = origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(_, from)| from == host);
-    let json = headers
-        .get(header::CONTENT_TYPE)
-        .is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))));
+    let json = headers.get(header::CONTENT_TYPE).is_none_or(|kind| {
+        kind.to_str().is_ok_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json")))
+    });
     match (same, json) {
         (false, _) => Err(Problem::new(ProblemKind::Forbidden, "requests from pages of another origin are refused")),
         (true, false) => Err(Problem::new(ProblemKind::MediaType, "a request with an Origin sends application/json")),

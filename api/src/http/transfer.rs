@@ -27,7 +27,11 @@ use crate::import::Mode;
 /// Octets of a master file as it arrives, and of one that was compressed.
 const MAX_OCTETS: u64 = 1 << 30;
 
-pub(super) async fn export(State(node): State<Shared>, Path(zone): Path<String>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn export(
+    State(node): State<Shared>,
+    Path(zone): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["at"])?;
     let version = reading::version(&node, &query).await?;
     let apex = path_name(&zone)?;
@@ -92,7 +96,10 @@ pub(super) async fn import(
     let dry_run = query.flag("dry_run")?;
     let head = format!("{} {}\n", request.method(), request.uri());
     // Whether it is gzip the octets themselves tell: `curl --data-binary @zone.gz` says nothing about it.
-    if !matches!(request.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes), None | Some(b"gzip" | b"identity")) {
+    if !matches!(
+        request.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes),
+        None | Some(b"gzip" | b"identity")
+    ) {
         return Err(Problem::new(ProblemKind::MediaType, "a master file is taken plain or as gzip"));
     }
     let mut spool = Spool::new(&node, &head)?;
@@ -102,6 +109,7 @@ pub(super) async fn import(
     }
     let (file, digest) = spool.finish()?;
     let answer = node.import(caller, apex, mode, file, digest, dry_run).await?;
+    node.shown(answer.revision()).await?;
     Ok(answer.into_response(&node))
 }
 
@@ -121,7 +129,10 @@ impl Spool {
     fn take(&mut self, piece: &[u8]) -> Result<(), Problem> {
         self.octets += piece.len() as u64;
         if self.octets > MAX_OCTETS {
-            return Err(Problem::new(ProblemKind::TooLarge, format!("the master file has more than {MAX_OCTETS} octets")));
+            return Err(Problem::new(
+                ProblemKind::TooLarge,
+                format!("the master file has more than {MAX_OCTETS} octets"),
+            ));
         }
         self.digest.update(piece);
         self.file.write_all(piece).map_err(spool_fault)

@@ -27,7 +27,7 @@ use super::{
 use crate::decide::{BadItem, Command, Envelope, Intent, Place, Refusal, RefusalKind};
 
 /// A request to change something, as HTTP carries it.
-pub struct Order {
+pub(crate) struct Order {
     /// Who asks and under which conditions.
     pub caller: Caller,
     /// The reason in the body; the header's counts if there is none.
@@ -122,7 +122,7 @@ const SHOWN: usize = 1_000;
 /// # Errors
 ///
 /// Every refusal and fault as the client is told of it.
-pub async fn submit(node: &Shared, order: Order, intent: Intent) -> Result<Answer, Problem> {
+pub(crate) async fn submit(node: &Shared, order: Order, intent: Intent) -> Result<Answer, Problem> {
     let caller = order.caller;
     let expected = match (order.expected, caller.if_match) {
         (Some(body), None) => Some(body),
@@ -153,7 +153,7 @@ pub async fn submit(node: &Shared, order: Order, intent: Intent) -> Result<Answe
 /// # Errors
 ///
 /// As [`submit`].
-pub async fn commit(node: &Shared, command: Command, dry_run: bool) -> Result<Answer, Problem> {
+pub(crate) async fn commit(node: &Shared, command: Command, dry_run: bool) -> Result<Answer, Problem> {
     if dry_run {
         return node.plan(command).await.map(|plan| Answer::Plan(Box::new(plan)));
     }
@@ -166,7 +166,7 @@ pub async fn commit(node: &Shared, command: Command, dry_run: bool) -> Result<An
 /// # Errors
 ///
 /// As [`submit`].
-pub async fn answer(node: &Shared, outcome: Result<Outcome, SubmitError<Refusal>>) -> Result<Answer, Problem> {
+pub(crate) async fn answer(node: &Shared, outcome: Result<Outcome, SubmitError<Refusal>>) -> Result<Answer, Problem> {
     match outcome {
         Ok(Outcome::Committed(event)) => Ok(Answer::Committed(event)),
         Ok(Outcome::Unchanged { revision, replayed }) => {
@@ -198,7 +198,7 @@ fn fault(error: &SubmitError<Refusal>) -> Problem {
 }
 
 /// An error with its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -210,7 +210,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The problem of all that is wrong with a request.
-pub fn refused(items: Vec<BadItem>) -> Problem {
+pub(crate) fn refused(items: Vec<BadItem>) -> Problem {
     match Refusal::of(items) {
         Some(refusal) => refusal.into(),
         None => Problem::new(ProblemKind::Internal, "refused without a reason"),
@@ -234,7 +234,8 @@ impl From<Refusal> for Problem {
             RefusalKind::TooLarge => ProblemKind::TooLarge,
         };
         let errors = refusal.items.into_iter().map(|item| {
-            let mut error = json::ProblemError { detail: item.detail, hint: item.hint, ..json::ProblemError::default() };
+            let mut error =
+                json::ProblemError { detail: item.detail, hint: item.hint, ..json::ProblemError::default() };
             match item.place {
                 Place::Pointer(pointer) => error.pointer = Some(pointer),
                 Place::Line { line, column } => (error.line, error.column) = (Some(line), Some(column)),

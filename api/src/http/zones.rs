@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use conn3ction_dns::store::ZoneView;
-use conn3ction_schemas::{Name, Revision, SetKey, RecordType, json};
+use conn3ction_schemas::{Name, RecordType, Revision, SetKey, json};
 
 use super::{
     Shared,
@@ -31,7 +31,8 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let view = node.store.at(version);
     let after = query.name("after")?;
     let limit = query.parsed("limit", "a number")?.unwrap_or(usize::MAX);
-    let mut zones: Vec<ZoneView> = view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
+    let mut zones: Vec<ZoneView> =
+        view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
     let more = zones.len() > limit;
     zones.truncate(limit);
     let rows: Vec<_> = zones.iter().map(|zone| shape(zone)).collect();

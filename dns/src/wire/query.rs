@@ -6,7 +6,6 @@ use conn3ction_schemas::RecordType;
 ///
 /// [RFC 6895 section 2.3]: https://www.rfc-editor.org/rfc/rfc6895#section-2.3
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the registry's")]
 pub(crate) enum Rcode {
     NoError = 0,
     FormErr = 1,
