@@ -110,7 +110,7 @@ impl Chunks {
     async fn next_part(&mut self, ledger: &dyn Ledger, reporter: &Reporter) -> Result<Option<Bytes>, ReadError> {
         loop {
             if self.stream.is_none() {
-                self.stream = Some(ledger.body(self.event.clone()).skip(self.given).boxed());
+                self.stream = Some(ledger.body(self.event.clone()).skip(self.given).fuse().boxed());
             }
             let Some(stream) = &mut self.stream else { continue };
             match stream.next().await {

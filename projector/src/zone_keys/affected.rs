@@ -15,6 +15,8 @@ pub(super) fn by_zone(view: &ZoneKeys, step: &ZoneStep<'_>, each: &mut dyn FnMut
             let Some(parent) = step.zone.parent() else { return };
             for content in contents {
                 if let Some(outer) = content.zone_of(&parent) {
+                    // One of its name servers may stand in the inner zone.
+                    each(outer.clone());
                     content.names_below(&outer, step.zone, each);
                 }
             }
