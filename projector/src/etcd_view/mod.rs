@@ -11,7 +11,12 @@ mod rebuild;
 mod steps;
 pub(crate) mod txn;
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use conn3ction_dns::store::Store;
 use conn3ction_ledger::{
@@ -207,11 +212,16 @@ impl EtcdView {
         let next = base.checkpoint.revision + 1 == revision.0;
         let mut at = if next { base.checkpoint.part } else { Part::default() };
         let mut in_parts = !at.is_start();
-        for _ in 0..at.steps {
-            steps.skip(&*self.ledger, &self.reporter).await?;
-        }
+        // A name counts once, at the first step that affects it: its keys move once, and the digest with them.
+        let mut met = HashSet::new();
+        let mut step = 0;
         let mut mine = Changes::default();
-        while let Some(names) = steps.next(&*self.ledger, &self.reporter).await? {
+        while let Some(mut names) = steps.next(&*self.ledger, &self.reporter).await? {
+            names.retain(|name| met.insert(name.clone()));
+            step += 1;
+            if step <= at.steps {
+                continue;
+            }
             let pieces = Changes::of(&*self.view, &before, &after, &names).pieces(at.keys);
             // An owner's keys stay together, unless no transaction holds them all.
             let several = pieces.len() > 1;

@@ -35,15 +35,6 @@ impl<'a> Steps<'a> {
         Self { view, before, after, event, zones: 0, chunks, deltas: Vec::new().into_iter().peekable() }
     }
 
-    /// Passes over the next step, if there is one.
-    pub(super) async fn skip(&mut self, ledger: &dyn Ledger, reporter: &Reporter) -> Result<bool, ReadError> {
-        if self.zones < self.event.header.zones.len() {
-            self.zones += 1;
-            return Ok(true);
-        }
-        Ok(self.next_owner(ledger, reporter).await?.is_some())
-    }
-
     /// The names that the next step affects; `None` at the event's end.
     pub(super) async fn next(
         &mut self,
