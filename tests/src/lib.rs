@@ -1,1 +1,101 @@
-//! Being built.
+//! What end-to-end tests share: our binary on free ports and a scratch directory, ended by its process id.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A running `conn3ction serve`; killed when dropped.
+pub struct Conn3ction {
+    child: Child,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Where DNS listens.
+    pub dns: SocketAddr,
+}
+
+impl Conn3ction {
+    /// Starts a server on `data` with further `arguments`; returns when it says where it listens.
+    ///
+    /// # Errors
+    ///
+    /// It ended before; what it printed is the error.
+    pub fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut child = Command::new(binary())
+            .args(["serve", "--http-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0", "--log-format", "json"])
+            .arg("--data")
+            .arg(data)
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let Some(stderr) = child.stderr.take() else { anyhow::bail!("no standard error") };
+        let mut lines = BufReader::new(stderr).lines();
+        let (mut http, mut dns, mut printed) = (None, None, String::new());
+        for line in lines.by_ref() {
+            let line = line?;
+            let address = line.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());
+            match address {
+                Some(address) if line.contains("HTTP listens") => http = Some(address),
+                Some(address) if line.contains("DNS listens") => dns = Some(address),
+                _ => {}
+            }
+            printed.push_str(&line);
+            printed.push('\n');
+            if let (Some(http), Some(dns)) = (http, dns) {
+                // Reads on, so that the server never waits for a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(Self { child, http, dns });
+            }
+        }
+        let status = child.wait()?;
+        anyhow::bail!("conn3ction ended with {status}:\n{printed}")
+    }
+
+    /// Ends the process at once, as a crash would (SIGKILL).
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Conn3ction {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Our binary: `$CONN3CTION_BIN`, else the one built beside this test.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("CONN3CTION_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let directory = test.parent().and_then(Path::parent).expect("target/debug/deps/test");
+    directory.join("conn3ction")
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs a shell line in the repository's root and gives what it printed.
+///
+/// # Errors
+///
+/// It ended with another status than 0.
+pub fn shell(line: &str) -> anyhow::Result<String> {
+    let out = Command::new("bash").args(["-c", line]).current_dir(root()).output()?;
+    let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+    anyhow::ensure!(out.status.success(), "{line}: {}\n{printed}{}", out.status, String::from_utf8_lossy(&out.stderr));
+    Ok(printed)
+}

@@ -84,8 +84,8 @@ pub(super) struct Write {
     name: String,
     /// The record type.
     rtype: String,
-    /// The values, each as `dig +short` prints it.
-    #[arg(required = true, allow_hyphen_values = true)]
+    /// The values, each as `dig +short` prints it; behind `--` they may begin with a hyphen.
+    #[arg(required = true)]
     values: Vec<String>,
     /// Seconds that resolvers may keep the answer [default: the set's present one, else the zone's].
     #[arg(long, value_name = "SECONDS")]
