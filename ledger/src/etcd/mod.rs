@@ -114,7 +114,12 @@ impl Inner {
         let mut events = Vec::new();
         let mut total = 0_usize;
         loop {
-            let mut more = self.store.fetch(&mut chain, &mut pace).await?.events;
+            let mut more = match self.store.fetch(&mut chain, &mut pace).await {
+                Ok(fetched) => fetched.events,
+                // What was read is whole; the fault waits for who asks for what follows.
+                Err(_) if !events.is_empty() => Vec::new(),
+                Err(error) => return Err(error),
+            };
             let end = more.is_empty();
             total = more.iter().fold(total, |total, event| total.saturating_add(event.size()));
             events.append(&mut more);

@@ -80,7 +80,14 @@ impl Store {
         pace.adapt(batches.kvs().iter().map(|batch| batch.value().len()).sum());
         let mut events = Vec::new();
         for batch in batches.kvs() {
-            events.append(&mut self.open(batch, chain)?);
+            let mut stepped = chain.clone();
+            match self.open(batch, &mut stepped) {
+                Ok(mut more) => events.append(&mut more),
+                // What is good before the damage is given; who asks for what follows gets the error.
+                Err(_) if !events.is_empty() => return Ok(Fetched { events, seen_at }),
+                Err(error) => return Err(error),
+            }
+            *chain = stepped;
         }
         let missing = |detail: String| Err(ReadError::Damaged { revision: chain.revision().next(), detail });
         if chain.revision() > head.revision && !events.is_empty() {

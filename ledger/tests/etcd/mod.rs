@@ -1,6 +1,8 @@
 //! Real etcd servers on free ports, and a proxy before them that loses what it is told to lose.
 
+mod faults;
 pub(crate) mod proxy;
+mod secure;
 pub(crate) mod server;
 
 use std::{

@@ -17,6 +17,7 @@ pub(crate) struct Proxy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Mode {
     swallow: bool,
+    hold: bool,
     /// Connections end when it rises.
     cuts: u64,
 }
@@ -51,9 +52,19 @@ impl Proxy {
         self.mode.send_modify(|mode| mode.swallow = true);
     }
 
+    /// From now on requests wait in the proxy; [`Proxy::release`] lets them go on.
+    pub(crate) fn hold_requests(&self) {
+        self.mode.send_modify(|mode| mode.hold = true);
+    }
+
+    /// Lets the requests go on that were held.
+    pub(crate) fn release(&self) {
+        self.mode.send_modify(|mode| mode.hold = false);
+    }
+
     /// Ends all connections; new ones work again.
     pub(crate) fn cut(&self) {
-        self.mode.send_modify(|mode| *mode = Mode { swallow: false, cuts: mode.cuts + 1 });
+        self.mode.send_modify(|mode| *mode = Mode { cuts: mode.cuts + 1, ..Mode::default() });
     }
 }
 
@@ -69,17 +80,26 @@ async fn pass(client: TcpStream, server: TcpStream, mut mode: watch::Receiver<Mo
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = copy(from_client, to_server, None) => {}
-        () = copy(from_server, to_client, Some(answers)) => {}
+        () = copy(from_client, to_server, answers.clone(), Way::Request) => {}
+        () = copy(from_server, to_client, answers, Way::Answer) => {}
         _ = mode.wait_for(|mode| mode.cuts != cuts) => {}
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mode: Option<watch::Receiver<Mode>>) {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Request,
+    Answer,
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>, way: Way) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if mode.as_ref().is_some_and(|mode| mode.borrow().swallow) {
+        if way == Way::Answer && mode.borrow().swallow {
             continue;
+        }
+        if way == Way::Request && mode.wait_for(|mode| !mode.hold).await.is_err() {
+            return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;

@@ -48,7 +48,18 @@ impl Server {
     /// Starts etcd on free ports and waits until it answers.
     pub(crate) async fn start(release: Release, more: &[&str]) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let (client, peer) = (format!("http://{}", free_address()), format!("http://{}", free_address()));
+        Self::start_in(directory, release, "http", more, ClientConfig::default()).await
+    }
+
+    /// Starts etcd beside what `directory` holds; `config` says how to reach it, without its endpoint.
+    pub(crate) async fn start_in(
+        directory: TempDir,
+        release: Release,
+        scheme: &str,
+        more: &[&str],
+        config: ClientConfig,
+    ) -> Self {
+        let (client, peer) = (format!("{scheme}://{}", free_address()), format!("http://{}", free_address()));
         let arguments = [
             "--name=one",
             "--log-level=error",
@@ -62,7 +73,7 @@ impl Server {
         let arguments = arguments.iter().chain(more).map(ToString::to_string).collect();
         let mut server = Self { process: None, directory, release, endpoint: client, arguments };
         server.run();
-        server.answers().await;
+        server.answers(config).await;
         server
     }
 
@@ -80,8 +91,8 @@ impl Server {
         self.process = Some(process);
     }
 
-    async fn answers(&mut self) {
-        let config = ClientConfig { endpoints: vec![self.endpoint.clone()], ..ClientConfig::default() };
+    async fn answers(&mut self, config: ClientConfig) {
+        let config = ClientConfig { endpoints: vec![self.endpoint.clone()], ..config };
         let client = Client::new(config).await.expect("a good configuration");
         let begun = Instant::now();
         while let Err(error) = client.get("ready?", None).await {
@@ -112,6 +123,12 @@ impl Server {
             process.kill().expect("our own process");
             process.wait().expect("our own process");
         }
+    }
+
+    /// SIGSTOP or SIGCONT.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.expect("kill").success());
     }
 }
 
