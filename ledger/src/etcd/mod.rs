@@ -16,6 +16,8 @@ mod client;
 mod config;
 mod container;
 mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod head;
 mod keys;
 mod parts;
