@@ -52,14 +52,14 @@ impl Simulated {
     /// Unsynced sectors and names are there or not, each as `random` says; the power is back for `left` changes.
     fn power_back(&self, left: u64, random: &mut impl FnMut() -> u64) {
         let mut world = self.0.lock().unwrap();
-        let names = if random() % 2 == 0 { world.live.clone() } else { world.durable.clone() };
+        let names = if random().is_multiple_of(2) { world.live.clone() } else { world.durable.clone() };
         for content in names.values() {
             let mut content = content.lock().unwrap();
             let longer = content.live.len().max(content.durable.len());
             let len = [content.live.len(), content.durable.len(), longer][(random() % 3) as usize];
             let mut after = vec![0; len];
             for (number, sector) in after.chunks_mut(512).enumerate() {
-                let from = if random() % 2 == 0 { &content.live } else { &content.durable };
+                let from = if random().is_multiple_of(2) { &content.live } else { &content.durable };
                 let there = from.get(number * 512..).unwrap_or_default();
                 let count = there.len().min(sector.len());
                 sector[..count].copy_from_slice(&there[..count]);

@@ -342,12 +342,12 @@ fn path_type(text: &str) -> Result<RecordType, Problem> {
 
 /// Which record sets are wanted.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
-    pub(super) zone: Option<Name>,
-    pub(super) under: Option<Name>,
-    pub(super) name: Option<Name>,
-    pub(super) rtype: Option<RecordType>,
-    pub(super) covers: Option<RecordType>,
+struct Filter {
+    zone: Option<Name>,
+    under: Option<Name>,
+    name: Option<Name>,
+    rtype: Option<RecordType>,
+    covers: Option<RecordType>,
 }
 
 /// A set that was found, and where.
@@ -392,7 +392,7 @@ impl std::fmt::Display for Place {
 }
 
 /// Walks the sets that a filter lets through, zone by zone in canonical order, and can stop and go on anywhere.
-pub(super) struct Cursor {
+struct Cursor {
     filter: Filter,
     /// The zones still to be walked, the present one last.
     zones: Vec<Name>,
@@ -401,7 +401,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    pub(super) fn new(view: &View, filter: Filter, after: Option<Place>) -> Self {
+    fn new(view: &View, filter: Filter, after: Option<Place>) -> Self {
         let mut zones: Vec<Name> = match (&filter.zone, &filter.name) {
             (Some(zone), _) => vec![zone.clone()],
             (None, Some(name)) => (0..=name.label_count())

@@ -31,7 +31,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let view = node.store.at(version);
     let after = query.name("after")?;
     let limit = query.parsed("limit", "a number")?.unwrap_or(usize::MAX);
-    let mut zones: Vec<ZoneView> =
+    let mut zones: Vec<ZoneView<'_>> =
         view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
     let more = zones.len() > limit;
     zones.truncate(limit);

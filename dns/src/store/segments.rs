@@ -12,11 +12,13 @@ const FIRST: usize = 8;
 /// Segments that hold the remaining places of a `u32` index.
 const MORE: usize = 29;
 
+type Segment<T> = OnceLock<Box<[T]>>;
+
 /// A sequence of `T::default()`s, allocated by segments of doubling size when their first place is asked for.
 #[derive(Debug)]
 pub(super) struct Segments<T> {
-    first: OnceLock<Box<[T]>>,
-    more: OnceLock<Box<[OnceLock<Box<[T]>>; MORE]>>,
+    first: Segment<T>,
+    more: OnceLock<Box<[Segment<T>; MORE]>>,
 }
 
 impl<T: Default> Segments<T> {

@@ -9,17 +9,16 @@ use conn3ction_schemas::RecordType;
 pub(crate) enum Rcode {
     NoError = 0,
     FormErr = 1,
-    ServFail = 2,
     NxDomain = 3,
     NotImp = 4,
     Refused = 5,
     YxDomain = 6,
-    NotAuth = 9,
     BadVers = 16,
 }
 
 /// What a packet turned out to be.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack of one answer; a box would allocate")]
 pub(crate) enum Parsed<'q> {
     /// Nothing to be answered: no whole header, or itself a reply (two servers would answer each other for ever).
     Silence,
@@ -42,8 +41,6 @@ pub(crate) struct Query<'q> {
     pub qclass: u16,
     /// What the OPT record says, if there is one.
     pub edns: Option<Edns<'q>>,
-    /// The records between question and OPT, unread: IXFR holds its SOA there.
-    pub records: &'q [u8],
     /// The name asked for in lower case and wire form, padded with zeros.
     name: [u8; 255],
     name_len: u8,
@@ -68,19 +65,6 @@ impl Query<'_> {
     /// The name asked for, lower case, in wire form.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name[..self.name_len as usize]
-    }
-}
-
-impl<'q> Edns<'q> {
-    /// Each option's code and value.
-    pub(crate) fn options(&self) -> impl Iterator<Item = (u16, &'q [u8])> + use<'q> {
-        let mut rest = self.options;
-        std::iter::from_fn(move || {
-            let (value, after) = option(rest)?;
-            let code = u16::from_be_bytes([rest[0], rest[1]]);
-            rest = after;
-            Some((code, value))
-        })
     }
 }
 
@@ -113,7 +97,6 @@ fn read(packet: &[u8], opcode: u8) -> Option<Query<'_>> {
     let qclass = u16::from_be_bytes([fixed[2], fixed[3]]);
     at += 4;
     let question = &packet[12..at];
-    let records_at = at;
     for _ in 0..u32::from(count(6)) + u32::from(count(8)) {
         let record = read_record(packet, &mut at)?;
         if record.rtype == RecordType::OPT {
@@ -121,13 +104,9 @@ fn read(packet: &[u8], opcode: u8) -> Option<Query<'_>> {
         }
     }
     let mut edns = None;
-    let mut records_end = at;
     for _ in 0..count(10) {
         let record = read_record(packet, &mut at)?;
         if record.rtype != RecordType::OPT {
-            if edns.is_none() {
-                records_end = at;
-            }
             continue;
         }
         // One OPT at most, and its owner is the root (RFC 6891 section 6.1.1).
@@ -139,7 +118,7 @@ fn read(packet: &[u8], opcode: u8) -> Option<Query<'_>> {
     if at != packet.len() {
         return None;
     }
-    Some(Query { opcode, question, qtype, qclass, edns, records: &packet[records_at..records_end], name, name_len })
+    Some(Query { opcode, question, qtype, qclass, edns, name, name_len })
 }
 
 /// Reads the name of the question. Nothing stands before it that a pointer could mean.

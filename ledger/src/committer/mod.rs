@@ -134,6 +134,7 @@ pub struct Next {
 
 /// What a command comes to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart once a command")]
 pub enum Decision {
     /// An event.
     Append(Draft),
