@@ -6,13 +6,16 @@
 //! - [`server`]: the responder as a process runs it: UDP by plain threads and batched calls, TCP, zone transfer out,
 //!   NOTIFY. `examples/serve.rs` is the whole of what it needs.
 //!
-//! What this crate does not know: events, actors, etcd, clocks. It knows [`store::Version`], a number that only rises.
+//! - [`History`]: who may ask about the past (EDNS option 65353, names under `asof.`), and who finds the moments.
+//!
+//! What this crate does not know: the ledger, etcd, clocks. It knows [`store::Version`], a number that only rises.
 //!
 //! [RFC 1034 section 4.3.2]: https://www.rfc-editor.org/rfc/rfc1034#section-4.3.2
 
 pub mod answer;
 mod lookup;
 mod notify;
+mod past;
 pub mod server;
 pub mod store;
 mod tcp;
@@ -21,5 +24,6 @@ mod udp;
 mod wire;
 
 pub use answer::{Transport, answer};
+pub use past::{BadSuffix, EventNote, History, Moment, Moments, NoMoment, Suffix};
 pub use server::Server;
 pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};

@@ -26,6 +26,12 @@ impl Timestamp {
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
+
+    /// RFC 3339 in whole seconds, for where room is short.
+    pub fn to_seconds_text(self) -> String {
+        let time = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or_default();
+        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
 }
 
 impl fmt::Display for Timestamp {

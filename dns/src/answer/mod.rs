@@ -45,18 +45,37 @@ pub fn answer(view: &View, query: &[u8], transport: Transport, out: &mut [u8]) -
     match parse(query) {
         Parsed::Silence => None,
         Parsed::Refused(rcode) => header_only(out, query, rcode),
-        Parsed::Query(parsed) => {
-            let limit = match (transport, parsed.edns) {
-                (Transport::Tcp, _) => 65_535,
-                (Transport::Udp { .. }, None) => 512,
-                (Transport::Udp { max_size }, Some(edns)) => edns.udp_size.clamp(512, max_size.max(512)).into(),
-            };
-            let udp_size = match transport {
-                Transport::Udp { max_size } => max_size,
-                Transport::Tcp => 1232,
-            };
-            let message = Message::start(out, query, &parsed, limit, udp_size)?;
-            Some(reply(view, &parsed, message))
+        Parsed::Query(parsed) => answer_query(view, query, &parsed, transport, out),
+    }
+}
+
+/// As [`answer()`] for the query `packet` that was parsed already.
+pub(crate) fn answer_query(
+    view: &View,
+    packet: &[u8],
+    query: &Query<'_>,
+    transport: Transport,
+    out: &mut [u8],
+) -> Option<usize> {
+    let message = Message::start(out, packet, query, size_limit(transport, query), transport.udp_size())?;
+    Some(reply(view, query, message))
+}
+
+/// The most octets that a reply to `query` may have.
+pub(crate) fn size_limit(transport: Transport, query: &Query<'_>) -> usize {
+    match (transport, query.edns) {
+        (Transport::Tcp, _) => 65_535,
+        (Transport::Udp { .. }, None) => 512,
+        (Transport::Udp { max_size }, Some(edns)) => edns.udp_size.clamp(512, max_size.max(512)).into(),
+    }
+}
+
+impl Transport {
+    /// The size of datagrams that our OPT record names.
+    pub(crate) fn udp_size(self) -> u16 {
+        match self {
+            Self::Udp { max_size } => max_size,
+            Self::Tcp => 1232,
         }
     }
 }

@@ -8,8 +8,9 @@ pub use access::{AddressList, BadAddress};
 pub use counters::{Counters, Counts, TransportCounts};
 
 use crate::{
-    answer::{Transport, answer},
+    answer::Transport,
     notify,
+    past::{self, History},
     store::Store,
     tcp,
     transfer::{Request, Transfers},
@@ -38,6 +39,8 @@ pub struct Config {
     pub allow_transfer: AddressList,
     /// The secondaries that are told of every change.
     pub notify: Vec<SocketAddr>,
+    /// Who may ask about the past; `None`: nobody, and only the present is answered.
+    pub history: Option<History>,
     /// The bounds of TCP.
     pub tcp: TcpLimits,
 }
@@ -52,6 +55,7 @@ impl Default for Config {
             coalesce: true,
             allow_transfer: AddressList::loopback(),
             notify: Vec::new(),
+            history: None,
             tcp: TcpLimits::default(),
         }
     }
@@ -119,9 +123,11 @@ impl Server {
         // Whatever ends this future ends the threads.
         let _stops_the_rest = stop.clone().drop_guard();
         let transfers = Arc::new(Transfers::new(self.config.allow_transfer));
+        let history = self.config.history.map(Arc::new);
         let shared = tcp::Shared::new(
             Arc::clone(&self.store),
             Arc::clone(&transfers),
+            history.clone(),
             Arc::clone(&self.counters),
             self.config.tcp,
         );
@@ -139,6 +145,7 @@ impl Server {
                 let (store, transfers, stop) = (Arc::clone(&self.store), Arc::clone(&transfers), stop.clone());
                 let (counters, coalesce, pinned) =
                     (self.counters.udp_thread(), self.config.coalesce, self.config.pin_threads);
+                let history = history.clone();
                 let work = move || {
                     let _stops_the_rest = stop.clone().drop_guard();
                     if pinned {
@@ -151,7 +158,8 @@ impl Server {
                         &stop,
                         || store.now(),
                         |view, query, peer, out| {
-                            let octets = answer(view, query, Transport::Udp { max_size: MAX_UDP }, out)?;
+                            let transport = Transport::Udp { max_size: MAX_UDP };
+                            let octets = past::answer(history.as_deref(), view, query, peer, transport, out)?;
                             // Transfers are so rare that they are looked for only where the plain answer is a refusal.
                             match is_refusal(out).then(|| Request::parse(query)).flatten() {
                                 Some(request) => transfers.serve_udp(&request, peer, view, out),

@@ -1,6 +1,6 @@
 //! What readers see: the store at one version.
 
-use std::{borrow::Cow, fmt, ops::ControlFlow, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, fmt, ops::ControlFlow, sync::Arc};
 
 use conn3ction_schemas::{Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
 
@@ -87,6 +87,23 @@ impl View {
             depth = depth.checked_sub(1)?;
             suffix = labels::parent(suffix)?;
         }
+    }
+
+    /// Whether a living zone's apex is below `name`, given in lower-case wire form.
+    pub(crate) fn has_zone_below(&self, name: &[u8]) -> bool {
+        // Apexes below a name follow it in canonical order without a gap; dead ones among them are stepped over.
+        fn rootless(name: &[u8]) -> &[u8] {
+            &name[..name.len() - 1]
+        }
+        let (zones, name) = (&self.store.zones, rootless(name));
+        let compare = &mut |number| match zones.get(number) {
+            Some(zone) => labels::compare(rootless(zone.apex.as_wire()), name),
+            None => Ordering::Less,
+        };
+        let from_name = zones.order.load_full().iter_from(compare).map_while(|number| zones.get(number));
+        from_name
+            .take_while(|zone| labels::is_at_or_below(rootless(zone.apex.as_wire()), name))
+            .any(|zone| self.living(zone).is_some())
     }
 
     /// The last serial of a zone, be it living or deleted.

@@ -1,6 +1,7 @@
 use super::{Shared, seats::Seat};
 use crate::{
-    answer::{Transport, answer},
+    answer::Transport,
+    past,
     transfer::{self, Sink},
 };
 use std::{
@@ -89,20 +90,22 @@ impl Connection<'_> {
 
     async fn answer(&mut self, message: std::ops::Range<usize>) -> io::Result<()> {
         let shared = self.shared;
-        if let Some(request) = transfer::Request::parse(&self.input[message.clone()]) {
-            let view = shared.store.now();
+        let view = shared.store.now();
+        let query = &self.input[message];
+        if let Some(request) = transfer::Request::parse(query)
+            && let Some(view) = past::transfer_view(shared.history.as_deref(), &view, query, self.peer)
+        {
             self.flush().await?;
             let seat = self.seat;
             let moved = || seat.works();
             let mut sink = Sink { stream: &mut self.stream, limit: shared.limits.write_timeout, moved: &moved };
             return shared.transfers.serve(&request, self.peer, &view, &shared.counters, &mut sink).await;
         }
-        let view = shared.store.now();
-        let query = &self.input[message];
         let mut seen = shared.counters.tcp.batch(1);
         let start = self.output.len();
         self.output.resize(start + 2 + MESSAGE, 0);
-        let octets = answer(&view, query, Transport::Tcp, &mut self.output[start + 2..]);
+        let out = &mut self.output[start + 2..];
+        let octets = past::answer(shared.history.as_deref(), &view, query, self.peer, Transport::Tcp, out);
         if let Some(octets) = octets {
             self.output[start..start + 2].copy_from_slice(&(octets as u16).to_be_bytes());
             self.output.truncate(start + 2 + octets);

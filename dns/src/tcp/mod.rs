@@ -6,7 +6,7 @@
 mod connection;
 mod seats;
 
-use crate::{server::counters::Counters, store::Store, transfer::Transfers};
+use crate::{past::History, server::counters::Counters, store::Store, transfer::Transfers};
 use seats::Seats;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -43,6 +43,7 @@ impl Default for TcpLimits {
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) transfers: Arc<Transfers>,
+    pub(crate) history: Option<Arc<History>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: TcpLimits,
     seats: Arc<Seats>,
@@ -52,11 +53,12 @@ impl Shared {
     pub(crate) fn new(
         store: Arc<Store>,
         transfers: Arc<Transfers>,
+        history: Option<Arc<History>>,
         counters: Arc<Counters>,
         limits: TcpLimits,
     ) -> Arc<Self> {
         let seats = Seats::new(limits.connections, limits.connections_per_address);
-        Arc::new(Self { store, transfers, counters, limits, seats })
+        Arc::new(Self { store, transfers, history, counters, limits, seats })
     }
 }
 

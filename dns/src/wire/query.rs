@@ -9,11 +9,27 @@ use conn3ction_schemas::RecordType;
 pub(crate) enum Rcode {
     NoError = 0,
     FormErr = 1,
+    ServFail = 2,
     NxDomain = 3,
     NotImp = 4,
     Refused = 5,
     YxDomain = 6,
     BadVers = 16,
+}
+
+impl Rcode {
+    /// The code in the fourth octet of a reply of ours.
+    pub(crate) fn from_header(octet: u8) -> Self {
+        match octet & 15 {
+            0 => Self::NoError,
+            1 => Self::FormErr,
+            3 => Self::NxDomain,
+            4 => Self::NotImp,
+            5 => Self::Refused,
+            6 => Self::YxDomain,
+            _ => Self::ServFail,
+        }
+    }
 }
 
 /// What a packet turned out to be.

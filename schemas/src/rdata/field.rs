@@ -85,6 +85,10 @@ impl Field {
         Ok(())
     }
 
+    pub(super) const fn is_name(self) -> bool {
+        matches!(self, Self::Name | Self::CasedName)
+    }
+
     /// Takes the field from the start of `rest` and appends its canonical form.
     pub(super) fn check(self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let start = *rest;

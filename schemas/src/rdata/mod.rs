@@ -118,6 +118,21 @@ impl Rdata {
         Name::split_wire(self.0.get(skip..)?).ok().map(|(name, _)| name)
     }
 
+    /// The same data with every name in it that `map` gives another for (names in wire form, uncompressed).
+    pub fn map_names(&self, rtype: RecordType, mut map: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Self {
+        let Some(row) = table::row(rtype) else { return self.clone() };
+        let mut rest = &self.0[..];
+        let mut out = Vec::with_capacity(rest.len());
+        for (_, field) in row.fields {
+            let mut octets = Vec::new();
+            if field.check(&mut rest, &mut octets).is_err() {
+                return self.clone();
+            }
+            out.extend(field.is_name().then(|| map(&octets)).flatten().unwrap_or(octets));
+        }
+        Self(out.into_boxed_slice())
+    }
+
     /// The fields of a SOA; `None` if this is none.
     pub fn soa(&self) -> Option<Soa> {
         Soa::from_wire(&self.0)

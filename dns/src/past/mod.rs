@@ -1,0 +1,259 @@
+//! Questions about the past: EDNS option 65353, names under `asof.`, and which version of a zone answers (RFC 9660).
+//!
+//! Two ways to ask, one way to answer: the moment becomes a [`View`], and the live code answers from it. A name such as
+//! `app.example.r42.asof.` is answered as `app.example.` and then rewritten, so that a resolver can follow it.
+//!
+//! Only those on the list may ask: the past can hold what was meant to be gone. Whoever forwards without knowing of the
+//! option caches without it, so with RD set every TTL is 0.
+
+mod asof;
+mod options;
+mod origin;
+mod rewrite;
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
+
+use conn3ction_schemas::{Timestamp, Token, When};
+
+use crate::{
+    answer::{Transport, answer_query, size_limit},
+    server::AddressList,
+    store::{Version, View},
+    wire::{Message, Parsed, Query, Rcode, header_only, parse},
+};
+use options::{Asked, ExtendedError, Options};
+
+pub use asof::{BadSuffix, Suffix};
+
+/// Finds moments and says who made an event. The application gives it, for it knows the ledger; neither call may wait.
+pub trait Moments: Send + Sync {
+    /// The zones as they stood at `when`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMoment`] if it cannot be asked.
+    fn find(&self, when: When) -> Result<Moment, NoMoment>;
+
+    /// Who published `version`, when and why; `None` if that is not at hand.
+    fn event(&self, version: Version) -> Option<EventNote>;
+}
+
+/// A moment that can be answered for.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// The zones at that moment.
+    pub view: View,
+    /// The version asked for; for a point in time each zone has its own.
+    pub version: Option<Version>,
+    /// Whether nothing can be added to that moment any more.
+    pub is_final: bool,
+}
+
+/// Why a moment cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoMoment(pub Cow<'static, str>);
+
+/// An event as an answer tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventNote {
+    /// Its place in the ledger.
+    pub token: Token,
+    /// When it took effect.
+    pub time: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Who may ask about the past, and how.
+#[derive(Clone)]
+pub struct History {
+    /// Finds the moments.
+    pub moments: Arc<dyn Moments>,
+    /// Who may ask.
+    pub allow: AddressList,
+    /// The names that carry a moment; `None`: only the option does.
+    pub suffix: Option<Suffix>,
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History").field("allow", &self.allow).field("suffix", &self.suffix).finish_non_exhaustive()
+    }
+}
+
+/// As [`answer`](crate::answer()) from `live`, but honours questions about the past from those that may ask them.
+pub(crate) fn answer(
+    history: Option<&History>,
+    live: &View,
+    packet: &[u8],
+    peer: IpAddr,
+    transport: Transport,
+    out: &mut [u8],
+) -> Option<usize> {
+    match parse(packet) {
+        Parsed::Silence => None,
+        Parsed::Refused(rcode) => header_only(out, packet, rcode),
+        Parsed::Query(query) => {
+            let options = query.edns.map_or(&[][..], |edns| edns.options);
+            let asked = if options.is_empty() { Asked::default() } else { Asked::read(options) };
+            let named = history.and_then(|history| history.suffix.as_ref()).and_then(|suffix| suffix.strip(&query));
+            if query.opcode != 0 || (asked.is_nothing() && named.is_none()) {
+                return answer_query(live, packet, &query, transport, out);
+            }
+            let reply = Reply { packet, query: &query, transport };
+            match reply.past(history, live, peer, &asked, named, out) {
+                Ok(octets) => octets,
+                Err(refused) => reply.refuse(&refused, out),
+            }
+        }
+    }
+}
+
+/// The view that a transfer is asked of: `live`, or that of the moment in its option. `None` if that moment cannot be
+/// asked, which [`answer`] explains.
+pub(crate) fn transfer_view(history: Option<&History>, live: &View, packet: &[u8], peer: IpAddr) -> Option<View> {
+    let moment = match parse(packet) {
+        Parsed::Query(query) => query.edns.and_then(|edns| Asked::read(edns.options).moment),
+        Parsed::Silence | Parsed::Refused(_) => None,
+    };
+    match moment {
+        None | Some([]) => Some(live.clone()),
+        Some(text) => history?.moment(peer, text).ok().map(|moment| moment.view),
+    }
+}
+
+/// A question that gets no answer, with the reason.
+struct Refusal {
+    rcode: Rcode,
+    error: ExtendedError,
+}
+
+impl Refusal {
+    fn malformed(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { rcode: Rcode::FormErr, error: ExtendedError { code: ExtendedError::OTHER, text: text.into() } }
+    }
+
+    fn prohibited() -> Self {
+        let text = "this address may not ask about the past";
+        Self { rcode: Rcode::Refused, error: ExtendedError { code: ExtendedError::PROHIBITED, text: text.into() } }
+    }
+
+    fn failed(text: Cow<'static, str>) -> Self {
+        Self { rcode: Rcode::ServFail, error: ExtendedError { code: ExtendedError::OTHER, text } }
+    }
+}
+
+impl History {
+    fn moment(&self, peer: IpAddr, text: &[u8]) -> Result<Moment, Refusal> {
+        if !self.allow.contains(peer) {
+            return Err(Refusal::prohibited());
+        }
+        let when: When = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Refusal::malformed("not a moment; write r1041, 20261122T101500Z, 40m, 2h, 3d, 1w or now"))?;
+        self.moments.find(when).map_err(|NoMoment(why)| Refusal::failed(why))
+    }
+}
+
+struct Reply<'q> {
+    packet: &'q [u8],
+    query: &'q Query<'q>,
+    transport: Transport,
+}
+
+impl Reply<'_> {
+    fn past(
+        &self,
+        history: Option<&History>,
+        live: &View,
+        peer: IpAddr,
+        asked: &Asked<'_>,
+        named: Option<asof::Stripped>,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, Refusal> {
+        if asked.zone_version.is_some_and(|value| !value.is_empty()) {
+            return Err(Refusal::malformed("ZONEVERSION in a query is empty (RFC 9660 section 3)"));
+        }
+        let Some(history) = history else {
+            return match asked.moment {
+                Some([]) | None => Ok(self.plain(live, asked, None, out)),
+                Some(_) => Err(Refusal::prohibited()),
+            };
+        };
+        if let Some(named) = named {
+            if asked.moment.is_some_and(|moment| !moment.is_empty()) {
+                return Err(Refusal::malformed("two moments: one in the name, one in the option"));
+            }
+            return asof::answer(history, peer, self, &named, out);
+        }
+        match asked.moment {
+            None => Ok(self.plain(live, asked, None, out)),
+            Some([]) if !history.allow.contains(peer) => Err(Refusal::prohibited()),
+            Some([]) => {
+                let origin = origin::of(live, self.query.name(), self.query.qtype);
+                let note = origin.and_then(|version| history.moments.event(version));
+                Ok(self.plain(live, asked, Some((origin, note, true, true)), out))
+            }
+            Some(text) => {
+                let moment = history.moment(peer, text)?;
+                let version = moment.version.or_else(|| origin::zone(&moment.view, self.query.name()));
+                let note = version.and_then(|version| history.moments.event(version));
+                Ok(self.plain(&moment.view, asked, Some((version, note, moment.is_final, false)), out))
+            }
+        }
+    }
+
+    /// The answer from `view`, with the options that were asked for: the version told, its event, whether it is final,
+    /// and whether the event's text goes along.
+    fn plain(
+        &self,
+        view: &View,
+        asked: &Asked<'_>,
+        told: Option<(Option<Version>, Option<EventNote>, bool, bool)>,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let mut options = Options::default();
+        let is_past = asked.moment.is_some_and(|moment| !moment.is_empty());
+        if let Some((version, note, is_final, with_text)) = told {
+            options.moment(version, note.as_ref(), is_final);
+            if let (true, Some(note)) = (with_text, &note) {
+                options.extended_error(&ExtendedError::of(note, None));
+            }
+        }
+        if asked.zone_version.is_some() {
+            options.zone_version(view, self.query.name());
+        }
+        let limit = size_limit(self.transport, self.query).min(out.len());
+        let octets = answer_query(
+            view,
+            self.packet,
+            self.query,
+            self.transport,
+            out.get_mut(..limit.checked_sub(options.len())?)?,
+        )?;
+        if is_past && self.packet[2] & 1 != 0 {
+            rewrite::zero_ttls(&mut out[..octets]);
+        }
+        Some(options.append(out, octets))
+    }
+
+    /// Header, question and reason.
+    fn refuse(&self, refusal: &Refusal, out: &mut [u8]) -> Option<usize> {
+        let limit = size_limit(self.transport, self.query).min(out.len());
+        let mut options = Options::default();
+        if self.query.edns.is_some() {
+            options.extended_error(&refusal.error);
+        }
+        let short = out.get_mut(..limit.checked_sub(options.len())?)?;
+        let octets =
+            Message::start(short, self.packet, self.query, limit, self.transport.udp_size())?.finish(refusal.rcode);
+        Some(options.append(out, octets))
+    }
+}
+
+#[cfg(test)]
+mod tests;

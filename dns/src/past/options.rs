@@ -1,0 +1,126 @@
+//! The EDNS options of the past: ours, extended errors (RFC 8914), ZONEVERSION (RFC 9660).
+
+use std::borrow::Cow;
+
+use crate::store::{Version, View, labels};
+
+use super::EventNote;
+
+/// From the range for local use (RFC 6891 section 9): a moment.
+const MOMENT: u16 = 65353;
+const EXTENDED_ERROR: u16 = 15;
+const ZONE_VERSION: u16 = 19;
+/// Octets of text in an extended error: it must not crowd out the answer.
+const MAX_TEXT: usize = 200;
+
+/// What the options of a query ask for.
+#[derive(Debug, Default)]
+pub(super) struct Asked<'q> {
+    /// The text of a moment; empty to be told where the live answer comes from.
+    pub(super) moment: Option<&'q [u8]>,
+    pub(super) zone_version: Option<&'q [u8]>,
+}
+
+impl<'q> Asked<'q> {
+    /// Reads options that are checked to be whole. The first of each counts.
+    pub(super) fn read(mut options: &'q [u8]) -> Self {
+        let mut asked = Self::default();
+        while let [code_high, code_low, len_high, len_low, rest @ ..] = options {
+            let Some((value, after)) = rest.split_at_checked(u16::from_be_bytes([*len_high, *len_low]).into()) else {
+                break;
+            };
+            match u16::from_be_bytes([*code_high, *code_low]) {
+                MOMENT => _ = asked.moment.get_or_insert(value),
+                ZONE_VERSION => _ = asked.zone_version.get_or_insert(value),
+                _ => {}
+            }
+            options = after;
+        }
+        asked
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.moment.is_none() && self.zone_version.is_none()
+    }
+}
+
+/// An extended error: a code and what a person reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ExtendedError {
+    pub(super) code: u16,
+    pub(super) text: Cow<'static, str>,
+}
+
+impl ExtendedError {
+    pub(super) const OTHER: u16 = 0;
+    pub(super) const PROHIBITED: u16 = 18;
+
+    /// `as of REVISION TIME ACTOR: REASON`; if another event than `note`'s gave the answer, that one is named.
+    pub(super) fn of(note: &EventNote, cause: Option<&EventNote>) -> Self {
+        let who = cause.unwrap_or(note);
+        let set_by = match cause {
+            Some(cause) if cause.token != note.token => format!(", set by {}", cause.token.revision),
+            _ => String::new(),
+        };
+        let why = who.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let text = format!("as of {} {}{set_by} {}{why}", note.token.revision, note.time.to_seconds_text(), who.actor);
+        Self { code: Self::OTHER, text: text.into() }
+    }
+}
+
+/// The options of a reply, as octets.
+#[derive(Debug, Default)]
+pub(super) struct Options(Vec<u8>);
+
+impl Options {
+    /// `r1041 2026-11-22T01:52:07Z`, and ` not-final` if more can still be added to that moment.
+    pub(super) fn moment(&mut self, version: Option<Version>, note: Option<&EventNote>, is_final: bool) {
+        let mut text = match (note, version) {
+            (Some(note), _) => format!("{} {}", note.token.revision, note.time.to_seconds_text()),
+            (None, Some(version)) => format!("r{version}"),
+            (None, None) => "r0".to_owned(),
+        };
+        if !is_final {
+            text.push_str(" not-final");
+        }
+        self.push(MOMENT, &[text.as_bytes()]);
+    }
+
+    pub(super) fn extended_error(&mut self, error: &ExtendedError) {
+        let text = &error.text[..error.text.floor_char_boundary(MAX_TEXT)];
+        self.push(EXTENDED_ERROR, &[&error.code.to_be_bytes(), text.as_bytes()]);
+    }
+
+    /// The serial of the zone that `name` is in (RFC 9660 section 2); nothing if that zone is none of ours.
+    pub(super) fn zone_version(&mut self, view: &View, name: &[u8]) {
+        const SOA_SERIAL: u8 = 0;
+        if let Some(zone) = view.zone_of_wire(name) {
+            let apex = zone.apex().as_wire();
+            let labels = labels::count(&apex[..apex.len() - 1]) as u8;
+            self.push(ZONE_VERSION, &[&[labels, SOA_SERIAL], &zone.serial().0.to_be_bytes()]);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Puts the options into the OPT record that ends the `octets` long reply in `out`; gives the new length. Without
+    /// room, or without an OPT record, they are left out.
+    pub(super) fn append(&self, out: &mut [u8], octets: usize) -> usize {
+        let Some(length_at) = octets.checked_sub(2) else { return octets };
+        match out.get_mut(octets..octets + self.0.len()) {
+            Some(place) if !self.0.is_empty() => place.copy_from_slice(&self.0),
+            _ => return octets,
+        }
+        out[length_at..octets].copy_from_slice(&(self.0.len() as u16).to_be_bytes());
+        octets + self.0.len()
+    }
+
+    fn push(&mut self, code: u16, value: &[&[u8]]) {
+        let len: usize = value.iter().map(|part| part.len()).sum();
+        self.0.extend_from_slice(&code.to_be_bytes());
+        self.0.extend_from_slice(&(len as u16).to_be_bytes());
+        value.iter().for_each(|part| self.0.extend_from_slice(part));
+    }
+}

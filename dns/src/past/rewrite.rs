@@ -1,0 +1,180 @@
+//! Moves a whole reply below a moment's name, so that what it names can be asked on.
+
+use conn3ction_schemas::{Rdata, RecordType};
+
+use super::asof::Stripped;
+use crate::{
+    store::View,
+    wire::{Message, Owner, Query, Rcode},
+};
+
+/// A name would pass 255 octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+/// Whether a type is left out of answers below a moment's name: its signatures do not cover such names.
+pub(super) fn is_left_out(rtype: RecordType) -> bool {
+    rtype.is_dnssec()
+        || matches!(
+            rtype,
+            RecordType::DS | RecordType::DNSKEY | RecordType::NSEC3PARAM | RecordType::CDS | RecordType::CDNSKEY
+        )
+}
+
+/// Writes `answered`, a reply of ours, into `message` with every owner and every name of our zones moved below the
+/// moment, and with TTL 0.
+pub(super) fn rewrite(
+    answered: &[u8],
+    mut message: Message<'_>,
+    view: &View,
+    named: &Stripped,
+    query: &Query<'_>,
+) -> Result<usize, TooLong> {
+    let Some(header) = answered.get(..12) else { return Ok(message.finish(Rcode::ServFail)) };
+    message.set_authoritative(header[2] & 4 != 0);
+    let moment = &query.name()[named.moment_at..];
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let mut at = 12;
+    let _question = read_name(answered, &mut at);
+    at += 4;
+    let mut is_full = false;
+    for section in [Message::ANSWER, Message::AUTHORITY, Message::ADDITIONAL] {
+        message.section(section);
+        for _ in 0..count(section) {
+            let Some(record) = read_record(answered, &mut at) else { break };
+            if is_full || is_left_out(record.rtype) {
+                continue;
+            }
+            let owner = below(&record.owner, moment)?;
+            let rdata = moved(&record, section, view, moment)?;
+            // Everything but the additional section has to be there.
+            if put(&mut message, &owner, query, record.rtype, &rdata).is_err() {
+                is_full = true;
+                if section != Message::ADDITIONAL {
+                    message.set_truncated();
+                }
+            }
+        }
+    }
+    Ok(message.finish(Rcode::from_header(header[3])))
+}
+
+fn put(
+    message: &mut Message<'_>,
+    owner: &[u8],
+    query: &Query<'_>,
+    rtype: RecordType,
+    rdata: &[u8],
+) -> Result<(), crate::wire::Full> {
+    // The end of the owner that the question has too is a pointer to it.
+    let name = query.name();
+    let (mut own, mut rest) = (0, owner);
+    while let [len, ..] = rest
+        && *len > 0
+    {
+        if name.ends_with(rest) && is_boundary(name, name.len() - rest.len()) {
+            let at = Owner::Below(&owner[..own], 12 + name.len() - rest.len());
+            return message.put_record(at, rtype, 0, &[rdata]).map(drop);
+        }
+        own += 1 + usize::from(*len);
+        rest = owner.get(own..).unwrap_or_default();
+    }
+    Err(crate::wire::Full)
+}
+
+fn is_boundary(name: &[u8], at: usize) -> bool {
+    let mut start = 0;
+    while start < at {
+        start += 1 + usize::from(name[start]);
+    }
+    start == at
+}
+
+/// `name` without its root, then the moment's name.
+fn below(name: &[u8], moment: &[u8]) -> Result<Vec<u8>, TooLong> {
+    let moved = [&name[..name.len() - 1], moment].concat();
+    if moved.len() > 255 { Err(TooLong) } else { Ok(moved) }
+}
+
+fn moved(record: &Record<'_>, section: usize, view: &View, moment: &[u8]) -> Result<Vec<u8>, TooLong> {
+    let mut result = Ok(());
+    let rdata = Rdata::from_stored(record.rdata).map_names(record.rtype, |name| {
+        let lower = name.to_ascii_lowercase();
+        if view.zone_of_wire(&lower).is_none() {
+            return None;
+        }
+        match below(name, moment) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                result = Err(error);
+                None
+            }
+        }
+    });
+    result?;
+    let mut wire = rdata.as_wire().to_vec();
+    if record.rtype == RecordType::SOA && section == Message::AUTHORITY && wire.len() >= 4 {
+        let at = wire.len() - 4;
+        wire[at..].fill(0);
+    }
+    Ok(wire)
+}
+
+/// Sets every TTL of a reply of ours to 0, that of OPT, which is none, aside.
+pub(super) fn zero_ttls(reply: &mut [u8]) {
+    let count = |at: usize| usize::from(u16::from_be_bytes([reply[at], reply[at + 1]]));
+    let records = count(6) + count(8) + count(10);
+    let mut at = 12;
+    let _question = read_name(reply, &mut at);
+    at += 4;
+    for _ in 0..records {
+        let Some(record) = read_record(reply, &mut at) else { return };
+        let (is_opt, ttl_at) = (record.rtype == RecordType::OPT, at - record.rdata.len() - 6);
+        if !is_opt {
+            reply[ttl_at..ttl_at + 4].fill(0);
+        }
+    }
+}
+
+pub(super) struct Record<'m> {
+    pub(super) owner: Vec<u8>,
+    pub(super) rtype: RecordType,
+    pub(super) rdata: &'m [u8],
+}
+
+pub(super) fn read_record<'m>(message: &'m [u8], at: &mut usize) -> Option<Record<'m>> {
+    let owner = read_name(message, at)?;
+    let fixed = message.get(*at..*at + 10)?;
+    let len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    let rdata = message.get(*at + 10..*at + 10 + len)?;
+    *at += 10 + len;
+    Some(Record { owner, rtype: RecordType(u16::from_be_bytes([fixed[0], fixed[1]])), rdata })
+}
+
+/// Reads the name at `at`, pointers followed, and moves behind it. Pointers only go back, so this ends.
+pub(super) fn read_name(message: &[u8], at: &mut usize) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(64);
+    let (mut from, mut end) = (*at, None);
+    loop {
+        match *message.get(from)? {
+            0 => {
+                name.push(0);
+                *at = end.unwrap_or(from + 1);
+                return (name.len() <= 255).then_some(name);
+            }
+            len @ 1..=63 => {
+                name.extend_from_slice(message.get(from..from + 1 + usize::from(len))?);
+                from += 1 + usize::from(len);
+            }
+            high @ 192.. => {
+                let to = usize::from(u16::from_be_bytes([high & 0x3f, *message.get(from + 1)?]));
+                end.get_or_insert(from + 2);
+                if to >= from {
+                    return None;
+                }
+                from = to;
+            }
+            64..=191 => return None,
+        }
+    }
+}
