@@ -23,7 +23,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use conn3ction_schemas::{Name, Revision};
+use conn3ction_schemas::{Name, Revision, Timestamp};
 use tokio::sync::watch;
 
 pub use view::{OwnerView, SetView, View, ZoneView};
@@ -95,12 +95,20 @@ impl Store {
 
     /// All zones as they stand now. One view serves a whole batch of questions.
     pub fn now(self: &Arc<Self>) -> View {
-        View::new(self.clone(), self.published())
+        View::new(self.clone(), self.published(), None)
     }
 
     /// All zones as they stood right after `version`. Of a version that is not published yet, what is published shows.
     pub fn at(self: &Arc<Self>, version: Version) -> View {
-        View::new(self.clone(), version.min(self.published()))
+        View::new(self.clone(), version.min(self.published()), None)
+    }
+
+    /// All zones as they stood at `time`: each shows the last of its versions that took effect by then ([`Writer::begin`]
+    /// is told when), so that a history taken in later stands at its own times. Finding that version is one search, in
+    /// the logarithm of the zone's versions, in the place of the one that finds a version's; no index beside the zones'
+    /// own list of versions is kept. Whether a later event can still take effect by `time` only the caller knows.
+    pub fn at_time(self: &Arc<Self>, time: Timestamp) -> View {
+        View::new(self.clone(), self.published(), Some(time))
     }
 
     /// Waits until `version` is published.
@@ -147,7 +155,7 @@ impl Zones {
 
 #[cfg(test)]
 mod tests {
-    use conn3ction_schemas::{Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
+    use conn3ction_schemas::{Rdata, RecordSet, RecordType, Serial, SetKey, Ttl};
 
     use super::*;
 
@@ -212,6 +220,54 @@ mod tests {
         assert_eq!(store.at(Version(1)).zone(&zone).map(|zone| zone.owners().count()), Some(1));
         assert!(view.changed_since(&zone, &owner, A, Version(1)));
         assert!(!view.changed_since(&zone, &owner, A, Version(3)));
+    }
+
+    #[test]
+    fn at_a_time_each_zone_shows_its_own_version() {
+        let (store, mut writer) = Store::new();
+        let (live, taken_in, owner) = (name("live."), name("old."), name("www.old."));
+        let mut event = |version, time, zone: &Name, owner: &Name, last: Option<u8>| {
+            writer.begin(Version(version), Timestamp(time));
+            writer.create_zone(zone);
+            writer.serial(zone, Serial(version as u32));
+            writer.set(zone, owner, A, last.map(a).as_ref());
+            if last.is_none() {
+                writer.delete_zone(zone);
+            }
+            writer.publish();
+        };
+        event(1, 1_000, &live, &name("www.live."), Some(1));
+        // A history that is older than what stands in the ledger before it.
+        event(2, 10, &taken_in, &owner, Some(2));
+        event(3, 20, &taken_in, &owner, Some(3));
+        event(4, 30, &taken_in, &owner, None);
+        event(5, 40, &taken_in, &owner, Some(5));
+        let shown = |time| {
+            let view = store.at_time(Timestamp(time));
+            let zone = view.zone(&taken_in)?;
+            let set = zone.owner(&owner)?.set(A)?.to_record_set();
+            Some((zone.version().0, zone.serial().0, set))
+        };
+        for (time, version) in [
+            (9, None),
+            (10, Some(2)),
+            (19, Some(2)),
+            (20, Some(3)),
+            (30, None),
+            (39, None),
+            (40, Some(5)),
+            (5_000, Some(5)),
+        ] {
+            assert_eq!(shown(time), version.map(|version| (version, version as u32, a(version as u8))), "at {time}");
+        }
+        assert_eq!(store.at_time(Timestamp(30)).last_change(&taken_in), Some(Version(4)));
+        let then = store.at_time(Timestamp(50));
+        assert!(then.zone(&live).is_none());
+        assert_eq!(then.zones().count(), 1);
+        // A view does not change while it is held, whatever takes effect at or before its time later on.
+        event(6, 45, &taken_in, &owner, Some(6));
+        assert_eq!(then.zone(&taken_in).map(|zone| zone.version()), Some(Version(5)));
+        assert_eq!(shown(50).map(|(version, ..)| version), Some(6));
     }
 
     #[test]

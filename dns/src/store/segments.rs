@@ -79,17 +79,26 @@ impl<T> Timeline<T> {
 
     /// What holds at `version`, and since when; `None` before the first value.
     pub(super) fn at(&self, version: Version) -> Option<(Version, &T)> {
+        self.last(|since, _| since <= version)
+    }
+
+    /// The last value that `holds`, which must be true of all values up to some point and false of all behind it.
+    pub(super) fn last(&self, holds: impl Fn(Version, &T) -> bool) -> Option<(Version, &T)> {
         let mut high = self.len.load(Ordering::Acquire);
         let mut low = 0;
         let entry = |index| self.entries.get(index).and_then(OnceLock::get);
         // Live questions ask for the last value: look there first.
         match high.checked_sub(1).and_then(entry) {
-            Some((since, value)) if *since <= version => return Some((*since, value)),
+            Some((since, value)) if holds(*since, value) => return Some((*since, value)),
             _ => {}
         }
         while low < high {
             let middle = low + (high - low) / 2;
-            if entry(middle).is_some_and(|(since, _)| *since <= version) { low = middle + 1 } else { high = middle }
+            if entry(middle).is_some_and(|(since, value)| holds(*since, value)) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         entry(low.checked_sub(1)?).map(|(since, value)| (*since, value))
     }

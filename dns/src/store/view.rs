@@ -11,11 +11,13 @@ use super::{
     zone::{Held, Life, Tick, Zone},
 };
 
-/// All zones as they stood right after one version. It does not change while it is held.
+/// All zones as they stood right after one version, or at one point in time. It does not change while it is held.
 #[derive(Clone)]
 pub struct View {
     store: Arc<Store>,
     version: Version,
+    /// If set, each zone shows the last of its versions that took effect by then.
+    time: Option<Timestamp>,
 }
 
 /// A zone that lives in its view's version.
@@ -44,13 +46,19 @@ pub struct SetView<'a> {
 }
 
 impl View {
-    pub(super) fn new(store: Arc<Store>, version: Version) -> Self {
-        Self { store, version }
+    pub(super) fn new(store: Arc<Store>, version: Version, time: Option<Timestamp>) -> Self {
+        Self { store, version, time }
     }
 
-    /// The version that this view shows.
+    /// The version that this view shows; of a view at a point in time the one that no zone goes beyond, for there each
+    /// zone has its own ([`ZoneView::last_change`]).
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// The point in time that was asked for, if it was one.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
     }
 
     /// The living zones in canonical order of their apexes.
@@ -109,20 +117,21 @@ impl View {
     /// The last serial of a zone, be it living or deleted.
     pub fn last_serial(&self, apex: &Name) -> Option<Serial> {
         let (_, zone) = self.store.zones.find(apex.as_wire())?;
-        zone.ticks.at(self.version)?.1.serial
+        self.tick(zone)?.1.serial
     }
 
     /// The version in which the zone was last changed, created or deleted; `None` if it never was.
     pub fn last_change(&self, apex: &Name) -> Option<Version> {
         let (_, zone) = self.store.zones.find(apex.as_wire())?;
-        zone.ticks.at(self.version).map(|(since, _)| since)
+        self.tick(zone).map(|(since, _)| since)
     }
 
     /// Whether set `key` of `owner` in zone `apex` changed after `since`, removals and the zone's own comings and goings
     /// included.
     pub fn changed_since(&self, apex: &Name, owner: &Name, key: SetKey, since: Version) -> bool {
         let Some((_, zone)) = self.store.zones.find(apex.as_wire()) else { return false };
-        if zone.lives.at(self.version).is_some_and(|(changed, _)| changed > since) {
+        let Some((last, _)) = self.tick(zone) else { return false };
+        if zone.lives.at(last).is_some_and(|(changed, _)| changed > since) {
             return true;
         }
         match self.living(zone) {
@@ -132,9 +141,19 @@ impl View {
     }
 
     fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
-        let life = (*zone.lives.at(self.version)?.1)?;
-        let (last, tick) = zone.ticks.at(self.version)?;
-        Some(ZoneView { zone, version: self.version, life, last, tick: *tick })
+        let (last, tick) = self.tick(zone)?;
+        // A zone comes and goes in versions that touch it, so none of its lives begins or ends between `last` and here.
+        let life = (*zone.lives.at(last)?.1)?;
+        let version = if self.time.is_some() { last } else { self.version };
+        Some(ZoneView { zone, version, life, last, tick: *tick })
+    }
+
+    /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
+    fn tick<'v>(&self, zone: &'v Zone) -> Option<(Version, &'v Tick)> {
+        match self.time {
+            None => zone.ticks.at(self.version),
+            Some(time) => zone.ticks.last(|since, tick| since <= self.version && tick.time <= time),
+        }
     }
 }
 
@@ -421,7 +440,10 @@ fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "View({})", self.version)
+        match self.time {
+            None => write!(f, "View({})", self.version),
+            Some(time) => write!(f, "View({time} within {})", self.version),
+        }
     }
 }
 
