@@ -6,7 +6,7 @@
 //! Promises:
 //! - A value of these types is always valid: it was parsed at the door, nobody checks again.
 //! - Names and embedded names are lower case and uncompressed (RFC 4034 section 6.2), so equal means equal bytes.
-//! - The stored form of events is for ever: golden files in `tests/golden` are read by every later version.
+//! - The stored form of events is for ever: the golden files in `golden` are read by every later version.
 //!
 //! What this crate does not know: sockets, tokio, HTTP, etcd, DNS messages.
 

@@ -148,3 +148,60 @@ fn which(raw: &RawChange<'_>) -> Result<Which, BadItem> {
 fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> BadItem {
     BadItem::at(RefusalKind::InvalidRecord, pointer, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::refusal::Place, *};
+
+    /// The pointers of what is wrong with `NAME TYPE[:COVERS] TTL`, each of which `-` leaves out, and its values.
+    fn faults(op: Op, text: &str, values: &[&str]) -> Vec<String> {
+        let part = |at: usize| text.split(' ').nth(at).filter(|text| *text != "-");
+        let (rtype, covers) = match part(1).and_then(|text| text.split_once(':')) {
+            Some((rtype, covers)) => (Some(rtype), Some(covers)),
+            None => (part(1), None),
+        };
+        let values: Vec<String> = values.iter().map(|text| (*text).to_owned()).collect();
+        let raw = RawChange {
+            pointer: "/changes/3".into(),
+            zone: None,
+            name: part(0).unwrap_or_default(),
+            rtype,
+            covers,
+            ttl: part(2).map(|secs| secs.parse().expect("a number")),
+            values: &values,
+        };
+        let items = change(op, &raw).err().unwrap_or_default();
+        let place = |item: BadItem| match item.place {
+            Place::Pointer(pointer) => pointer.strip_prefix("/changes/3/").expect("the change's own").to_owned(),
+            other => panic!("{other:?}"),
+        };
+        items.into_iter().map(place).collect()
+    }
+
+    #[test]
+    fn everything_wrong_is_listed_with_its_pointer() {
+        let found = faults(Op::Set, "a..b A 2147483648", &["10.1.2", "10.1.2.3", "x"]);
+        assert_eq!(found, ["name", "ttl", "values/0", "values/2"]);
+    }
+
+    #[test]
+    fn each_op_takes_its_own_members() {
+        for (op, text, values, expected) in [
+            (Op::Set, "a.example A -", &[][..], &["values"][..]),
+            (Op::Delete, "a.example A -", &["10.0.0.1"], &["values"]),
+            (Op::Remove, "a.example A 5", &["10.0.0.1"], &["ttl"]),
+            (Op::Delete, "a.example A 5", &[], &["ttl"]),
+            (Op::Create, "a.example - -", &["10.0.0.1"], &["type"]),
+            (Op::Set, "a.example ANY -", &["10.0.0.1"], &["type"]),
+            (Op::Set, "a.example OPT -", &["\\# 0"], &["type"]),
+            (Op::Set, "a.example A:MX -", &["10.0.0.1"], &["covers"]),
+            (Op::Set, "a.example RRSIG:OPT -", &["x"], &["covers"]),
+            (Op::Delete, "a.example ANY -", &[], &[]),
+            (Op::Delete, "a.example - -", &[], &[]),
+            (Op::Add, "a.example - -", &["10.0.0.1"], &[]),
+            (Op::Add, "*.a.example. txt 5", &["some text"], &[]),
+        ] {
+            assert_eq!(faults(op, text, values), expected, "{op:?} {text}");
+        }
+    }
+}

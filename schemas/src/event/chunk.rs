@@ -59,24 +59,32 @@ impl ChunkWriter {
 /// The iterator yields one [`FormError`] and ends if the octets are malformed.
 pub fn deltas(octets: &[u8]) -> impl Iterator<Item = Result<Delta, FormError>> + '_ {
     let mut decoder = Decoder::new(octets);
-    let mut left = match decoder.array() {
-        Ok(Some(count)) => Ok(count),
-        Ok(None) => Err(FormError::Malformed("chunk of indefinite length".into())),
-        Err(error) => Err(error.into()),
-    };
+    let mut left = None;
+    let mut over = false;
     std::iter::from_fn(move || {
-        let count = match &mut left {
-            Ok(0) => return None,
-            Ok(count) => count,
-            Err(_) => return std::mem::replace(&mut left, Ok(0)).err().map(Err),
-        };
-        *count -= 1;
-        let delta = read_delta(&mut decoder);
-        if delta.is_err() {
-            left = Ok(0);
+        if over {
+            return None;
         }
-        Some(delta)
+        let next = next_delta(&mut decoder, &mut left);
+        over = !matches!(next, Ok(Some(_)));
+        next.transpose()
     })
+}
+
+/// The next of `left` deltas; how many there are stands at the begin.
+fn next_delta(d: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<Option<Delta>, FormError> {
+    let count = match *left {
+        Some(count) => count,
+        None => d.array()?.ok_or_else(|| FormError::Malformed("chunk of indefinite length".into()))?,
+    };
+    if count > 0 {
+        *left = Some(count - 1);
+        return read_delta(d).map(Some);
+    }
+    if d.position() < d.input().len() {
+        return Err(FormError::Malformed("octets after the last delta".into()));
+    }
+    Ok(None)
 }
 
 fn read_delta(d: &mut Decoder<'_>) -> Result<Delta, FormError> {

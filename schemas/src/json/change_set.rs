@@ -1,7 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, ProblemError, check::Parts};
-
 /// The body of `POST /changes`: one atomic event, over one zone or several.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,47 +53,4 @@ pub enum Op {
     Add,
     /// Takes values from a set.
     Remove,
-}
-
-impl ChangeInput {
-    /// Reads name, type and values of change number `index` and checks that the members fit the `op`.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, each with a pointer into the change set.
-    pub fn check(&self, index: usize) -> Result<Checked, Vec<ProblemError>> {
-        let at = format!("/changes/{index}");
-        let mut errors = Vec::new();
-        match self.op {
-            Op::Create | Op::Set | Op::Add | Op::Remove if self.values.is_none() => {
-                errors.push(ProblemError::pointer(format!("{at}/values"), "missing"));
-            }
-            Op::Delete if self.values.is_some() => errors.push(
-                ProblemError::pointer(format!("{at}/values"), "delete takes the whole set away")
-                    .hint("`remove` takes single values away"),
-            ),
-            Op::Create | Op::Set | Op::Add | Op::Delete | Op::Remove => {}
-        }
-        if self.ttl.is_some() && matches!(self.op, Op::Delete | Op::Remove) {
-            errors.push(ProblemError::pointer(format!("{at}/ttl"), "there is no TTL to set here").hint("leave it out"));
-        }
-        let checked = Parts {
-            at: &at,
-            name: Some(&self.name),
-            rtype: self.rtype.as_deref(),
-            covers: self.covers.as_deref(),
-            zone: self.zone.as_deref(),
-            values: self.values.as_deref(),
-            ttl: self.ttl,
-        }
-        .check();
-        match checked {
-            Ok(checked) if errors.is_empty() => Ok(checked),
-            Ok(_) => Err(errors),
-            Err(more) => {
-                errors.extend(more);
-                Err(errors)
-            }
-        }
-    }
 }

@@ -2,12 +2,11 @@
 //!
 //! Answers ([`Record`], [`EventJson`], [`Plan`], [`Problem`] …) are made from the vocabulary and read by clients, which
 //! ignore members they do not know, because members may be added. Requests ([`RecordInput`], [`ChangeSet`],
-//! [`ZoneInput`]) refuse unknown members, and [`RecordInput::check`] and [`ChangeInput::check`] turn their texts into
-//! names and rdata or list everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
-//! holds the two together.
+//! [`ZoneInput`]) refuse unknown members; what their texts mean is read at the door of the commands (`decide::input` in
+//! `api`), which lists everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
+//! (`tests/documents.rs`) holds the two together.
 
 mod change_set;
-mod check;
 mod event;
 mod node;
 mod plan;
@@ -16,7 +15,6 @@ mod record;
 mod zone;
 
 pub use change_set::{ChangeInput, ChangeSet, Op};
-pub use check::Checked;
 pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
 pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
 pub use plan::{Conflict, Plan, Summary, Warning};

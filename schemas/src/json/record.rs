@@ -1,6 +1,5 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, ProblemError, check::Parts};
 use crate::{Name, RecordSet, RecordType, SetKey};
 
 /// One record set, as `GET /records` shows it.
@@ -98,26 +97,6 @@ impl SetJson {
     /// `set`, whose records are of type `rtype`.
     pub fn new(rtype: RecordType, set: &RecordSet) -> Self {
         Self { ttl: set.ttl().as_secs(), values: set.rdata().iter().map(|rdata| rdata.to_text(rtype)).collect() }
-    }
-}
-
-impl RecordInput {
-    /// Reads name, type and values; the caller has filled in what the path said.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, each with a pointer into the body.
-    pub fn check(&self) -> Result<Checked, Vec<ProblemError>> {
-        Parts {
-            at: "",
-            name: self.name.as_deref(),
-            rtype: self.rtype.as_deref(),
-            covers: self.covers.as_deref(),
-            zone: self.zone.as_deref(),
-            values: Some(&self.values),
-            ttl: self.ttl,
-        }
-        .check()
     }
 }
 
