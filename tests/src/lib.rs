@@ -1,7 +1,9 @@
 //! What end-to-end tests share: our binary on free ports and a scratch directory, ended by its process id.
 
+pub mod http;
+
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -53,6 +55,24 @@ impl Conn3ction {
         anyhow::bail!("conn3ction ended with {status}:\n{printed}")
     }
 
+    /// Sends a request without further headers.
+    ///
+    /// # Errors
+    ///
+    /// The connection's.
+    pub fn ask(&self, method: &str, target: &str, body: &str) -> anyhow::Result<http::Answer> {
+        http::request(self.http, method, target, &[], body)
+    }
+
+    /// Runs our command line against this server.
+    ///
+    /// # Errors
+    ///
+    /// The system's; what the command made of it is in the outcome.
+    pub fn cli(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
+        Ran::new(Command::new(binary()).args(["--server", &format!("http://{}", self.http)]).args(arguments), "")
+    }
+
     /// Ends the process at once, as a crash would (SIGKILL).
     ///
     /// # Errors
@@ -70,6 +90,40 @@ impl Drop for Conn3ction {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Runs `command` with `input` as its standard input, to its end.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn new(command: &mut Command, input: &str) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("USER", "tester")
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that reads nothing may be gone by now.
+            drop(stdin.write_all(input.as_bytes()));
+        }
+        let out = child.wait_with_output()?;
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        Ok(Self { code: out.status.code().unwrap_or(-1), out: text(&out.stdout), err: text(&out.stderr) })
     }
 }
 

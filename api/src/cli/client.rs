@@ -105,6 +105,8 @@ impl Client {
         let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         header("conn3ction-actor", if token.is_some() { None } else { global.actor.clone().or_else(user) })?;
         header("conn3ction-reason", global.reason.clone())?;
+        // The HTTP client takes the process's default; an error says that there is one already.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let mut http = reqwest::Client::builder().default_headers(headers).connect_timeout(Duration::from_secs(5));
         let (base, offline) = match &global.data {
             Some(directory) => {
