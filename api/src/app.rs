@@ -36,6 +36,7 @@ use crate::{
     auth::Tokens,
     config::{Config, LedgerKind, LogFormat, Role, Settings},
     decide::{Command, Envelope, Intent, Live, Refusal, RefusalKind, command::NewZone, decider::Decisions},
+    headers::Headers,
     http::{
         self,
         problem::{Problem, ProblemKind},
@@ -43,6 +44,7 @@ use crate::{
         writing::Answer,
     },
     import::{self, Mode},
+    moment::Closed,
     plan,
 };
 
@@ -63,7 +65,11 @@ pub struct NodeState {
     pub(crate) tokens: Option<Tokens>,
     /// Ends streams and tasks.
     pub stop: CancellationToken,
-    committer: CommitterHandle<Decisions<Views>>,
+    pub(crate) committer: CommitterHandle<Decisions<Views>>,
+    /// How far the past is final.
+    pub(crate) closed: std::sync::Mutex<Closed>,
+    /// Headers of events that were asked for.
+    pub(crate) headers: Headers,
     dns: Option<Arc<Counters>>,
     head: AtomicU64,
     caught_up: AtomicBool,
@@ -156,6 +162,8 @@ impl Node {
             tokens,
             stop: stop.clone(),
             committer,
+            closed: std::sync::Mutex::default(),
+            headers: Headers::default(),
             dns: server.as_ref().map(Server::counters),
             head: AtomicU64::new(0),
             caught_up: AtomicBool::new(false),
@@ -334,6 +342,7 @@ impl NodeState {
             let fault = match self.ledger.head().await {
                 Ok(head) => {
                     self.saw_head(head.revision);
+                    self.saw_closed(&head);
                     None
                 }
                 Err(error) => Some(http::writing::chain(&error)),

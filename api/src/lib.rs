@@ -4,6 +4,7 @@
 //! - [`config`]: settings, checked before a port is bound.
 //! - [`decide`]: pure: state + command -> event or refusal.
 //! - [`app`]: build, spawn, drain.
+//! - [`moment`]: what people write (`r1041`, a time, an age) becomes a state that can be read.
 //! - [`http`]: routes by resource; [`http::problem`] is the one place where an error becomes a status code.
 //! - [`cli`]: the command line by verb, a client of the HTTP surface.
 //!
@@ -14,7 +15,9 @@ mod auth;
 pub mod cli;
 pub mod config;
 pub mod decide;
+mod headers;
 pub mod http;
 pub mod import;
 pub mod migrate;
+pub mod moment;
 pub mod plan;

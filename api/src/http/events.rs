@@ -13,7 +13,7 @@ use axum::{
 };
 use conn3ction_ledger::Event;
 use conn3ction_schemas::{
-    Delta, Name, RecordType, Revision,
+    Delta, Name, RecordType, Revision, Timestamp,
     event::{EventHeader, Kind},
     json,
 };
@@ -26,6 +26,7 @@ use super::{
     query::Query,
     reading,
 };
+use crate::moment::Place;
 
 /// Matching changes that an event in a list shows.
 const IN_LISTS: usize = 100;
@@ -42,7 +43,7 @@ const PARAMETERS: [&str; 13] =
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &PARAMETERS)?;
     reading::wait(&node, &query).await?;
-    let filter = Filter::parse(&node, &query)?;
+    let mut filter = Filter::parse(&query)?;
     let number = |text: &str| reading::revision(&node, text);
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {
@@ -61,8 +62,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         Some(_) => return Err(Problem::new(ProblemKind::Malformed, "order is asc or desc")),
     };
     let after = query.text("after").map(number).transpose()?;
-    let from = query.text("from").map(number).transpose()?.unwrap_or(Revision(1));
-    let to = query.text("to").map(number).transpose()?.unwrap_or(head).min(head);
+    let (from, to) = filter.span(&node, &query, head).await?;
     let mut rows = Vec::new();
     let mut pieces = if descending {
         Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to))))
@@ -82,7 +82,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
             }
         }
     }
-    let response = reading::stamp(&node, head.into(), list::whole(Format::accepted(&headers), &rows));
+    let response = reading::stamp(&node, head, list::whole(Format::accepted(&headers), &rows));
     Ok(match more {
         Some(after) => list::next_page(response, &uri, "", &after),
         None => response,
@@ -159,7 +159,7 @@ pub(super) async fn show(State(node): State<Shared>, Path(rev): Path<String>, ur
     let event = node.event(reading::revision(&node, &rev)?).await?;
     let row = Filter::default().row(&node, &event, ALONE).await?;
     let head = node.head_known();
-    Ok(reading::stamp(&node, head.into(), Json(row).into_response()))
+    Ok(reading::stamp(&node, head, Json(row).into_response()))
 }
 
 pub(super) async fn changes(
@@ -212,10 +212,13 @@ struct Filter {
     kind: Option<Kind>,
     reason: Option<String>,
     request_id: Option<String>,
+    /// Took effect at this time or later, at this time or earlier.
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Filter {
-    fn parse(_: &Shared, query: &Query) -> Result<Self, Problem> {
+    fn parse(query: &Query) -> Result<Self, Problem> {
         let kind = match query.text("kind") {
             None => None,
             Some(text) => Some(Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
@@ -232,7 +235,29 @@ impl Filter {
             kind,
             reason: query.text("reason").map(str::to_owned),
             request_id: query.text("request_id").map(str::to_owned),
+            since: None,
+            until: None,
         })
+    }
+
+    /// The revisions that `from` and `to` leave. Points in time are held against when events took effect, which for a
+    /// history taken in later is before it was stored; so the first revision is found by a search, but not the last.
+    async fn span(&mut self, node: &Shared, query: &Query, head: Revision) -> Result<(Revision, Revision), Problem> {
+        let (mut from, mut to) = (Revision(1), head);
+        for parameter in ["from", "to"] {
+            let Some(text) = query.text(parameter) else { continue };
+            let place = node.moment(reading::when(parameter, text)?)?.place;
+            match (place, parameter) {
+                (Place::Now(revision) | Place::Revision(revision), "from") => from = revision,
+                (Place::Now(revision) | Place::Revision(revision), _) => to = revision.min(head),
+                (Place::Time(time), "from") => {
+                    from = node.first_stored_from(time, head).await?;
+                    self.since = Some(time);
+                }
+                (Place::Time(time), _) => self.until = Some(time),
+            }
+        }
+        Ok((from, to))
     }
 
     /// The event with its first `most` matching changes; `None` if it is not wanted.
@@ -256,6 +281,8 @@ impl Filter {
     fn wants_event(&self, header: &EventHeader) -> bool {
         self.actor.as_ref().is_none_or(|glob| glob_matches(glob.as_bytes(), header.actor.name.as_bytes()))
             && self.kind.is_none_or(|kind| kind == header.kind)
+            && self.since.is_none_or(|since| header.time >= since)
+            && self.until.is_none_or(|until| header.time <= until)
             && self
                 .reason
                 .as_ref()

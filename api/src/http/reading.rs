@@ -4,14 +4,15 @@ use axum::{
     http::{HeaderMap, HeaderValue},
     response::Response,
 };
-use conn3ction_dns::Version;
-use conn3ction_schemas::{Revision, Timestamp, When};
+use conn3ction_dns::{View, ZoneView};
+use conn3ction_schemas::{Revision, Timestamp, When, WhenError, json::ProblemError};
 
 use super::{
     Shared,
     problem::{Problem, ProblemKind},
     query::Query,
 };
+use crate::moment::{Moment, NoMoment, Place};
 
 /// Waits for `min_revision` at most as long as `wait` says.
 ///
@@ -32,26 +33,108 @@ pub(crate) async fn wait(node: &Shared, query: &Query) -> Result<(), Problem> {
     ))
 }
 
-/// The state that a read speaks for: the published one, or with `at` an earlier revision.
+/// The moment that a read speaks for, and what the answer says of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    moment: Moment,
+    /// What is named as the state that answered.
+    revision: Revision,
+    time: Option<Timestamp>,
+}
+
+impl Reading {
+    /// The present, or with `at` any moment before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait`] and [`moment`].
+    pub(crate) async fn of(node: &Shared, query: &Query) -> Result<Self, Problem> {
+        wait(node, query).await?;
+        Self::at(node, "at", query.text("at").unwrap_or("now")).await
+    }
+
+    /// The moment that `text`, the value of `parameter`, names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`moment`].
+    pub(crate) async fn at(node: &Shared, parameter: &str, text: &str) -> Result<Self, Problem> {
+        let moment = moment(node, parameter, text).await?;
+        let (revision, time) = match moment.place {
+            Place::Now(revision) => (revision, Some(Timestamp::now())),
+            // Before the first event there is no time; and what was read stays right if its time cannot be.
+            Place::Revision(revision) => (revision, node.header(revision).await.ok().map(|header| header.time)),
+            Place::Time(time) => (moment.view.version().into(), Some(time)),
+        };
+        Ok(Self { moment, revision, time })
+    }
+
+    /// The zones as they stood at that moment.
+    pub(crate) fn view(&self) -> &View {
+        &self.moment.view
+    }
+
+    /// The answer speaks of one zone alone: at a point in time its own last revision by then is what answers.
+    #[must_use]
+    pub(crate) fn within(mut self, zone: &ZoneView<'_>) -> Self {
+        if let Place::Time(_) = self.moment.place {
+            self.revision = zone.last_change().into();
+        }
+        self
+    }
+
+    /// The moment as the next page's link names it, so that all pages are one snapshot.
+    pub(crate) fn link(&self, node: &Shared) -> String {
+        match self.moment.place {
+            Place::Now(revision) | Place::Revision(revision) => node.token(revision).to_string(),
+            Place::Time(time) => time.to_string(),
+        }
+    }
+
+    /// Adds the headers that say which state answered.
+    pub(crate) fn stamp(&self, node: &Shared, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        put(headers, "conn3ction-revision", &node.token(self.revision).to_string());
+        if let Some(time) = self.time {
+            put(headers, "conn3ction-time", &time.to_string());
+        }
+        if !self.moment.is_final {
+            put(headers, "conn3ction-final", "false");
+        }
+        response
+    }
+}
+
+/// The moment that `text`, the value of `parameter`, names.
 ///
 /// # Errors
 ///
-/// [`ProblemKind::BadWhen`] for what is no revision, [`ProblemKind::MomentNotYet`] beyond the published one.
-pub(crate) async fn version(node: &Shared, query: &Query) -> Result<Version, Problem> {
-    wait(node, query).await?;
-    let published = node.store.published();
-    let Some(text) = query.text("at") else { return Ok(published) };
-    let asked = match text {
-        "now" => return Ok(published),
-        _ => revision(node, text)?,
-    };
-    if asked.0 > published.0 {
-        return Err(Problem::new(
-            ProblemKind::MomentNotYet,
-            format!("{asked} is yet to come; the head is r{}", published.0),
-        ));
+/// [`ProblemKind::BadWhen`], [`ProblemKind::MomentNotYet`], [`ProblemKind::EpochEnded`].
+pub(crate) async fn moment(node: &Shared, parameter: &str, text: &str) -> Result<Moment, Problem> {
+    let when = when(parameter, text)?;
+    node.settled(when).await.map_err(Problem::from)
+}
+
+/// What `text`, the value of `parameter`, names.
+///
+/// # Errors
+///
+/// [`ProblemKind::BadWhen`].
+pub(crate) fn when(parameter: &str, text: &str) -> Result<When, Problem> {
+    text.parse().map_err(|error: WhenError| {
+        let item = ProblemError::parameter(parameter, format!("{text:?} is {error}"));
+        Problem::new(ProblemKind::BadWhen, format!("{text:?} is {error}")).with([item])
+    })
+}
+
+impl From<NoMoment> for Problem {
+    fn from(error: NoMoment) -> Self {
+        let kind = match error {
+            NoMoment::NotYet { .. } => ProblemKind::MomentNotYet,
+            NoMoment::EpochEnded { .. } => ProblemKind::EpochEnded,
+        };
+        Problem::new(kind, error.to_string())
     }
-    Ok(Version(asked.0))
 }
 
 /// A revision as people write it, of this ledger's epoch.
@@ -69,14 +152,9 @@ pub(crate) fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
     }
 }
 
-/// Adds the headers that say which state answered.
-pub(crate) fn stamp(node: &Shared, version: Version, mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    put(headers, "conn3ction-revision", &node.token(Revision(version.0)).to_string());
-    if version == node.store.published() {
-        put(headers, "conn3ction-time", &Timestamp::now().to_string());
-        put(headers, "conn3ction-final", "false");
-    }
+/// Adds the headers of an answer about the ledger as far as `head`.
+pub(crate) fn stamp(node: &Shared, head: Revision, mut response: Response) -> Response {
+    put(response.headers_mut(), "conn3ction-revision", &node.token(head).to_string());
     response
 }
 

@@ -20,7 +20,7 @@ use super::{
     list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
-    reading,
+    reading::{self, Reading},
     request::Caller,
     writing::{self, Order},
 };
@@ -34,13 +34,13 @@ const PIECE: usize = 512;
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["zone", "under", "name", "type", "covers", "expand", "at", "limit", "after"])?;
-    let version = reading::version(&node, &query).await?;
+    let reading = Reading::of(&node, &query).await?;
     let expand = expands(&query)?;
     let limit = query.parsed::<usize>("limit", "a number")?.unwrap_or(usize::MAX);
     if limit == 0 {
         return Err(Problem::new(ProblemKind::Malformed, "limit is at least 1"));
     }
-    let view = node.store.at(version);
+    let view = reading.view().clone();
     let filter = Filter {
         zone: query.name("zone")?,
         under: query.name("under")?,
@@ -78,9 +78,9 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         let rows = if expand { provenance(&node, page).await? } else { plain(page) };
         list::whole(Format::accepted(&headers), &rows)
     };
-    let response = reading::stamp(&node, version, pages);
+    let response = reading.stamp(&node, pages);
     Ok(match next {
-        Some(after) => list::next_page(response, &uri, &node.token(version.into()).to_string(), &after),
+        Some(after) => list::next_page(response, &uri, &reading.link(&node), &after),
         None => response,
     })
 }
@@ -103,7 +103,7 @@ pub(super) async fn show(
 
 async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) -> Result<Response, Problem> {
     let query = Query::parse(uri, &["zone", "covers", "expand", "at"])?;
-    let version = reading::version(node, &query).await?;
+    let reading = Reading::of(node, &query).await?;
     let expand = expands(&query)?;
     let filter = Filter {
         zone: query.name("zone")?,
@@ -112,7 +112,7 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
         rtype,
         covers: query.rtype("covers")?,
     };
-    let view = node.store.at(version);
+    let view = reading.view().clone();
     let mut found = Cursor::new(&view, filter, None).take(&view, 200);
     let record = match found.len() {
         0 => {
@@ -123,9 +123,13 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
         _ => return Err(several(&name, &found)),
     };
     let since = record.since;
+    let reading = match view.zone(&record.place.zone) {
+        Some(zone) => reading.within(&zone),
+        None => reading,
+    };
     let mut rows = if expand { provenance(node, vec![record]).await? } else { plain(vec![record]) };
     let response = Json(rows.remove(0)).into_response();
-    Ok(reading::tag(node, since, reading::stamp(node, version, response)))
+    Ok(reading::tag(node, since, reading.stamp(node, response)))
 }
 
 fn several(name: &Name, found: &[Found]) -> Problem {

@@ -17,7 +17,7 @@ use super::{
     Shared, body,
     problem::{Problem, ProblemKind},
     query::Query,
-    reading,
+    reading::{self, Reading},
     records::path_name,
     request::Caller,
     zones::missing,
@@ -33,11 +33,11 @@ pub(super) async fn export(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["at"])?;
-    let version = reading::version(&node, &query).await?;
+    let reading = Reading::of(&node, &query).await?;
     let apex = path_name(&zone)?;
-    let view = node.store.at(version);
+    let view = reading.view().clone();
     let Some(zone) = view.zone(&apex) else { return Err(missing(&apex)) };
-    let since = zone.last_change();
+    let (since, reading) = (zone.last_change(), reading.within(&zone));
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let mut out = Pieces { piece: Vec::with_capacity(PIECE), sender };
@@ -50,7 +50,7 @@ pub(super) async fn export(
     });
     let mut response = Response::new(Body::from_stream(pieces));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/dns; charset=utf-8"));
-    Ok(reading::tag(&node, since.into(), reading::stamp(&node, version, response)))
+    Ok(reading::tag(&node, since.into(), reading.stamp(&node, response)))
 }
 
 /// Octets of an export that are sent at once.

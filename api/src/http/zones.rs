@@ -15,7 +15,7 @@ use super::{
     list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
-    reading,
+    reading::{self, Reading},
     records::path_name,
     request::Caller,
     writing::{self, Order},
@@ -27,8 +27,8 @@ use crate::decide::{
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["at", "limit", "after"])?;
-    let version = reading::version(&node, &query).await?;
-    let view = node.store.at(version);
+    let reading = Reading::of(&node, &query).await?;
+    let view = reading.view().clone();
     let after = query.name("after")?;
     let limit = query.parsed("limit", "a number")?.unwrap_or(usize::MAX);
     let mut zones: Vec<ZoneView<'_>> =
@@ -36,23 +36,21 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let more = zones.len() > limit;
     zones.truncate(limit);
     let rows: Vec<_> = zones.iter().map(|zone| shape(zone)).collect();
-    let response = reading::stamp(&node, version, list::whole(Format::accepted(&headers), &rows));
+    let response = reading.stamp(&node, list::whole(Format::accepted(&headers), &rows));
     Ok(match zones.last() {
-        Some(last) if more => {
-            list::next_page(response, &uri, &node.token(version.into()).to_string(), &last.apex().to_string())
-        }
+        Some(last) if more => list::next_page(response, &uri, &reading.link(&node), &last.apex().to_string()),
         _ => response,
     })
 }
 
 pub(super) async fn show(State(node): State<Shared>, Path(zone): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["at"])?;
-    let version = reading::version(&node, &query).await?;
+    let reading = Reading::of(&node, &query).await?;
     let apex = path_name(&zone)?;
-    let view = node.store.at(version);
-    let Some(zone) = view.zone(&apex) else { return Err(missing(&apex)) };
+    let Some(zone) = reading.view().zone(&apex) else { return Err(missing(&apex)) };
     let response = Json(shape(&zone)).into_response();
-    Ok(reading::tag(&node, zone.last_change().into(), reading::stamp(&node, version, response)))
+    let reading = reading.clone().within(&zone);
+    Ok(reading::tag(&node, zone.last_change().into(), reading.stamp(&node, response)))
 }
 
 pub(super) fn missing(apex: &Name) -> Problem {

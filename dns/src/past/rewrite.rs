@@ -100,9 +100,7 @@ fn moved(record: &Record<'_>, section: usize, view: &View, moment: &[u8]) -> Res
     let mut result = Ok(());
     let rdata = Rdata::from_stored(record.rdata).map_names(record.rtype, |name| {
         let lower = name.to_ascii_lowercase();
-        if view.zone_of_wire(&lower).is_none() {
-            return None;
-        }
+        view.zone_of_wire(&lower)?;
         match below(name, moment) {
             Ok(name) => Some(name),
             Err(error) => {
