@@ -11,10 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use conn3ction_dns::{
-    Server, Store,
-    server::{Config as DnsConfig, Counters},
-};
+use conn3ction_dns::{Server, Store, server::Counters};
 use conn3ction_ledger::{
     Event, Ledger, ReadError,
     committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
@@ -45,7 +42,7 @@ use crate::{
     },
     import::{self, Mode},
     moment::Closed,
-    plan,
+    plan, responder,
 };
 
 /// How long a write waits for the answers to show it before it answers all the same.
@@ -153,7 +150,7 @@ impl Node {
         });
 
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
-        let server = if answers { Some(responder(&config, store.clone())?) } else { None };
+        let server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
         let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
         let state = Arc::new(NodeState {
             store,
@@ -273,17 +270,6 @@ async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_project
         ledger_prefix: etcd.ledger_prefix.clone(),
         large_zones: etcd.large_zones.clone(),
     }))
-}
-
-fn responder(config: &Config, store: Arc<Store>) -> anyhow::Result<Server> {
-    let dns = DnsConfig {
-        listen: config.dns_listen.clone(),
-        udp_threads: config.dns_threads,
-        allow_transfer: config.dns_allow_transfer.clone(),
-        notify: config.dns_notify.clone(),
-        ..DnsConfig::default()
-    };
-    Ok(Server::bind(dns, store)?)
 }
 
 impl NodeState {

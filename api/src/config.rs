@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conn3ction_dns::server::AddressList;
+use conn3ction_dns::{Suffix, server::AddressList};
 use conn3ction_schemas::Name;
 use serde::Deserialize;
 
@@ -38,6 +38,13 @@ pub struct Settings {
     /// Addresses or networks that may transfer zones by AXFR [default: 127.0.0.0/8, ::1].
     #[arg(long, env = "DNS_ALLOW_TRANSFER", value_name = "NET", value_delimiter = ',')]
     pub dns_allow_transfer: Option<Vec<String>>,
+    /// Addresses or networks that may ask about the past: EDNS option 65353 and names under the suffix [default:
+    /// 127.0.0.0/8, ::1].
+    #[arg(long, env = "DNS_ALLOW_HISTORY", value_name = "NET", value_delimiter = ',')]
+    pub dns_allow_history: Option<Vec<String>>,
+    /// The name under which names carry a moment, as in app.example.r42.asof; empty for none [default: asof.].
+    #[arg(long, env = "DNS_ASOF_SUFFIX", value_name = "NAME")]
+    pub dns_asof_suffix: Option<String>,
     /// Secondaries that are notified of every change (RFC 1996) [default: none].
     #[arg(long, env = "DNS_NOTIFY", value_name = "ADDR[:PORT]", value_delimiter = ',')]
     pub dns_notify: Option<Vec<String>>,
@@ -144,6 +151,10 @@ pub struct Config {
     pub dns_threads: usize,
     /// Who may transfer zones.
     pub dns_allow_transfer: AddressList,
+    /// Who may ask the responder about the past.
+    pub dns_allow_history: AddressList,
+    /// The name under which names carry a moment.
+    pub dns_asof_suffix: Option<Suffix>,
     /// Who is notified of changes.
     pub dns_notify: Vec<SocketAddr>,
     /// Where the ledger lives.
@@ -242,6 +253,8 @@ impl Settings {
             dns_listen: self.dns_listen.or(file.dns_listen),
             dns_threads: self.dns_threads.or(file.dns_threads),
             dns_allow_transfer: self.dns_allow_transfer.or(file.dns_allow_transfer),
+            dns_allow_history: self.dns_allow_history.or(file.dns_allow_history),
+            dns_asof_suffix: self.dns_asof_suffix.or(file.dns_asof_suffix),
             dns_notify: self.dns_notify.or(file.dns_notify),
             ledger: self.ledger.or(file.ledger),
             data: self.data.or(file.data),
@@ -281,12 +294,19 @@ impl Settings {
         }
         let zones = names("zones", self.zones.unwrap_or_else(|| vec!["example.local.".into()]), &mut fault);
         let large_zones = names("etcd-large-zones", self.etcd_large_zones.unwrap_or_default(), &mut fault);
-        let dns_allow_transfer = match &self.dns_allow_transfer {
+        let mut addresses = |setting, list: &Option<Vec<String>>| match list {
             None => AddressList::loopback(),
             Some(list) => list.join(",").parse().unwrap_or_else(|error| {
-                fault("dns-allow-transfer", format!("{error}"));
+                fault(setting, format!("{error}"));
                 AddressList::default()
             }),
+        };
+        let dns_allow_transfer = addresses("dns-allow-transfer", &self.dns_allow_transfer);
+        let dns_allow_history = addresses("dns-allow-history", &self.dns_allow_history);
+        let dns_asof_suffix = match self.dns_asof_suffix.as_deref() {
+            None => Some(Suffix::default()),
+            Some("") => None,
+            Some(text) => text.parse().map_err(|error| fault("dns-asof-suffix", format!("{error}"))).ok(),
         };
         let dns_notify = self
             .dns_notify
@@ -389,6 +409,8 @@ impl Settings {
             dns_listen: self.dns_listen.unwrap_or_else(|| vec![loopback(1053)]),
             dns_threads,
             dns_allow_transfer,
+            dns_allow_history,
+            dns_asof_suffix,
             dns_notify,
             ledger,
             data: self.data.unwrap_or_else(|| "conn3ction-data".into()),

@@ -21,3 +21,4 @@ pub mod import;
 pub mod migrate;
 pub mod moment;
 pub mod plan;
+mod responder;

@@ -133,7 +133,7 @@ impl NodeState {
 }
 
 /// Where `when` lies for a reader who sees `head` on a clock that shows `clock`.
-fn place(when: When, head: Token, clock: Timestamp) -> Result<Place, NoMoment> {
+pub(crate) fn place(when: When, head: Token, clock: Timestamp) -> Result<Place, NoMoment> {
     let not_yet = NoMoment::NotYet { asked: when, head };
     match when {
         When::Now => Ok(Place::Now(head.revision)),

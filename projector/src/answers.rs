@@ -9,7 +9,7 @@ use conn3ction_schemas::{
     event::{EventHeader, Hash, SealedHeader, ZoneLife},
 };
 
-use crate::{Digest, EntryHash, Keys, Projection, progress::Reporter};
+use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter};
 
 /// What deciding needs besides the records: where the fold stands, every zone there ever was, the idempotency keys.
 ///
@@ -29,6 +29,8 @@ pub struct HeadState {
     pub zones: HashMap<Name, ZoneState>,
     /// The idempotency keys of the last day.
     pub keys: Keys,
+    /// Who made each event, when and why.
+    pub notes: Notes,
 }
 
 /// What the headers say of one zone.
@@ -55,6 +57,7 @@ impl Default for HeadState {
             committed_at: Timestamp::default(),
             zones: HashMap::new(),
             keys: Keys::default(),
+            notes: Notes::default(),
         }
     }
 }
@@ -78,6 +81,7 @@ impl HeadState {
             }
         }
         self.keys.apply(header);
+        self.notes.apply(header);
         self.revision = header.revision;
         self.epoch = header.epoch;
         self.hash = hash;

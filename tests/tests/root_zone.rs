@@ -9,7 +9,11 @@ use conn3ction_tests::{Conn3ction, root, shell};
 use serde_json::Value;
 
 /// Record sets by owner, type and covered type: TTL and values, without the white space that splits long ones.
-type Sets = BTreeMap<(String, String, String), (u32, BTreeSet<String>)>;
+type Sets = BTreeMap<Key, Set>;
+type Key = (String, String, String);
+type Set = (u32, BTreeSet<String>);
+/// Changed sets, before and after.
+type Changes = BTreeMap<Key, [Option<Set>; 2]>;
 
 /// The files of `tests/data/root-zone`, the oldest first; that one is signed.
 fn days() -> Vec<PathBuf> {
@@ -43,15 +47,15 @@ fn sets(normal: &str) -> Sets {
     sets
 }
 
-/// The sets that differ, before and after. A SOA that differs in its serial only is no change.
-fn difference(before: &Sets, after: &Sets) -> BTreeMap<(String, String, String), [Option<(u32, BTreeSet<String>)>; 2]> {
+/// The sets that differ. A SOA that differs in its serial only is no change.
+fn difference(before: &Sets, after: &Sets) -> Changes {
     let keys: BTreeSet<_> = before.keys().chain(after.keys()).filter(|(_, rtype, _)| rtype != "SOA").collect();
     let differing = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
     differing.map(|key| (key.clone(), [before.get(key).cloned(), after.get(key).cloned()])).collect()
 }
 
 /// The changes of an event or a plan in the same form.
-fn told(changes: &[Value]) -> BTreeMap<(String, String, String), [Option<(u32, BTreeSet<String>)>; 2]> {
+fn told(changes: &[Value]) -> Changes {
     let text = |change: &Value, member: &str| change[member].as_str().unwrap_or_default().to_owned();
     let set = |set: &Value| {
         let values = set["values"].as_array()?.iter().map(|value| value.as_str().expect("text").replace(' ', ""));

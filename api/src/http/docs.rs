@@ -17,7 +17,7 @@ macro_rules! files {
 }
 
 const PAGES: &[(&str, &str)] =
-    files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "operations.md");
+    files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "point-in-time.md", "operations.md");
 
 pub(super) async fn openapi() -> Response {
     with_type(OPENAPI, "application/json")

@@ -11,7 +11,7 @@ use crate::{
     answer::Transport,
     notify,
     past::{self, History},
-    store::Store,
+    store::{Store, View},
     tcp,
     transfer::{Request, Transfers},
     udp,
@@ -80,8 +80,23 @@ pub struct BindError {
 pub struct Server {
     config: Config,
     store: Arc<Store>,
+    pinned: Option<View>,
     sockets: Vec<Sockets>,
     counters: Arc<Counters>,
+}
+
+/// Where answers come from: the present, or for ever one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    store: Arc<Store>,
+    pinned: Option<View>,
+}
+
+impl Source {
+    /// What is answered from now.
+    pub(crate) fn view(&self) -> View {
+        self.pinned.clone().unwrap_or_else(|| self.store.now())
+    }
 }
 
 struct Sockets {
@@ -99,12 +114,17 @@ impl Server {
     pub fn bind(config: Config, store: Arc<Store>) -> Result<Self, BindError> {
         let threads = config.udp_threads.max(1);
         let sockets = config.listen.iter().map(|address| bind(*address, threads)).collect::<Result<_, _>>()?;
-        Ok(Self { config, store, sockets, counters: Arc::default() })
+        Ok(Self { config, store, pinned: None, sockets, counters: Arc::default() })
     }
 
     /// The addresses that are listened on, in the order of the configuration, with the ports that were chosen.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.sockets.iter().map(|sockets| sockets.address).collect()
+    }
+
+    /// Answers from `view` for ever, as if its moment were the present. Nobody is notified of what changes.
+    pub fn pin(&mut self, view: View) {
+        self.pinned = Some(view);
     }
 
     /// What is counted, for `/metrics`.
@@ -124,15 +144,16 @@ impl Server {
         let _stops_the_rest = stop.clone().drop_guard();
         let transfers = Arc::new(Transfers::new(self.config.allow_transfer));
         let history = self.config.history.map(Arc::new);
+        let source = Source { store: Arc::clone(&self.store), pinned: self.pinned };
         let shared = tcp::Shared::new(
-            Arc::clone(&self.store),
+            source.clone(),
             Arc::clone(&transfers),
             history.clone(),
             Arc::clone(&self.counters),
             self.config.tcp,
         );
         let tasks = TaskTracker::new();
-        if !self.config.notify.is_empty() {
+        if !self.config.notify.is_empty() && source.pinned.is_none() {
             let local = self.sockets.iter().map(|sockets| sockets.address.ip()).filter(|ip| !ip.is_unspecified());
             let (local, counters) = (local.collect(), Arc::clone(&self.counters));
             tasks.spawn(notify::serve(Arc::clone(&self.store), self.config.notify, local, counters, stop.clone()));
@@ -142,7 +163,7 @@ impl Server {
             let listener = tokio::net::TcpListener::from_std(sockets.tcp)?;
             tasks.spawn(tcp::serve(listener, Arc::clone(&shared), stop.clone()));
             for (nth, socket) in sockets.udp.into_iter().enumerate() {
-                let (store, transfers, stop) = (Arc::clone(&self.store), Arc::clone(&transfers), stop.clone());
+                let (source, transfers, stop) = (source.clone(), Arc::clone(&transfers), stop.clone());
                 let (counters, coalesce, pinned) =
                     (self.counters.udp_thread(), self.config.coalesce, self.config.pin_threads);
                 let history = history.clone();
@@ -156,7 +177,7 @@ impl Server {
                         coalesce,
                         &counters,
                         &stop,
-                        || store.now(),
+                        || source.view(),
                         |view, query, peer, out| {
                             let transport = Transport::Udp { max_size: MAX_UDP };
                             let octets = past::answer(history.as_deref(), view, query, peer, transport, out)?;

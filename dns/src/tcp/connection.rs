@@ -90,7 +90,7 @@ impl Connection<'_> {
 
     async fn answer(&mut self, message: std::ops::Range<usize>) -> io::Result<()> {
         let shared = self.shared;
-        let view = shared.store.now();
+        let view = shared.source.view();
         let query = &self.input[message];
         if let Some(request) = transfer::Request::parse(query)
             && let Some(view) = past::transfer_view(shared.history.as_deref(), &view, query, self.peer)

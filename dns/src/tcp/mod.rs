@@ -6,7 +6,11 @@
 mod connection;
 mod seats;
 
-use crate::{past::History, server::counters::Counters, store::Store, transfer::Transfers};
+use crate::{
+    past::History,
+    server::{Source, counters::Counters},
+    transfer::Transfers,
+};
 use seats::Seats;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -41,7 +45,7 @@ impl Default for TcpLimits {
 
 /// What every connection needs.
 pub(crate) struct Shared {
-    pub(crate) store: Arc<Store>,
+    pub(crate) source: Source,
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) history: Option<Arc<History>>,
     pub(crate) counters: Arc<Counters>,
@@ -51,14 +55,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        store: Arc<Store>,
+        source: Source,
         transfers: Arc<Transfers>,
         history: Option<Arc<History>>,
         counters: Arc<Counters>,
         limits: TcpLimits,
     ) -> Arc<Self> {
         let seats = Seats::new(limits.connections, limits.connections_per_address);
-        Arc::new(Self { store, transfers, history, counters, limits, seats })
+        Arc::new(Self { source, transfers, history, counters, limits, seats })
     }
 }
 

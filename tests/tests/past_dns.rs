@@ -1,0 +1,161 @@
+//! The past, asked with any DNS client.
+
+use std::{
+    net::UdpSocket,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use conn3ction_tests::{Conn3ction, shell};
+
+/// A child that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(command: &mut Command) -> anyhow::Result<Ends> {
+    Ok(Ends(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+}
+
+/// A server whose `api.example.local.` moved from 192.0.2.10 to 192.0.2.77, and the revisions of both.
+fn moved(data: &Path, arguments: &[&str]) -> anyhow::Result<(Conn3ction, u64, u64)> {
+    let server = Conn3ction::start(data, arguments)?;
+    let http = server.http;
+    let revision = |line: String| -> anyhow::Result<u64> {
+        let printed = shell(&line)?;
+        Ok(printed.trim().split(':').nth(1).unwrap_or_default().trim_end().parse()?)
+    };
+    let head = "-D - -o /dev/null | tr -d '\\r' | sed -n 's/^conn3ction-revision: //ip'";
+    let first = revision(format!(
+        "curl -sf http://{http}/records -d '{{\"name\":\"api.example.local\",\"type\":\"A\",\"values\":[\"192.0.2.10\"],\"ttl\":300}}' {head}"
+    ))?;
+    shell(&format!(
+        "curl -sf http://{http}/records -d '{{\"name\":\"www.example.local\",\"type\":\"CNAME\",\"values\":[\"api.example.local.\"]}}'"
+    ))?;
+    let second = revision(format!(
+        "curl -sf -X PUT http://{http}/records/api.example.local -H 'Conn3ction-Actor: ci-deploy' -H 'Conn3ction-Reason: CHG-881 move api' \
+         -d '{{\"type\":\"A\",\"values\":[\"192.0.2.77\"],\"ttl\":300}}' {head}"
+    ))?;
+    Ok((server, first, second))
+}
+
+fn port(server: &Conn3ction) -> u16 {
+    server.dns.port()
+}
+
+#[test]
+fn dig_and_kdig_ask_the_past_by_option_and_by_name() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, first, second) = moved(data.path(), &["--ledger", "memory"])?;
+    let dns = port(&server);
+    let dig = |question: &str| shell(&format!("dig @127.0.0.1 -p {dns} +norec +tries=2 +time=5 {question}"));
+    let option = |when: &str| format!("+ednsopt=65353:$(printf %s '{when}' | xxd -p)");
+    for transport in ["+notcp", "+tcp"] {
+        let was = dig(&format!("{transport} api.example.local {}", option(&format!("r{first}"))))?;
+        assert!(was.contains("192.0.2.10") && !was.contains("192.0.2.77"), "{was}");
+        assert!(was.contains(&format!("(\"r{first} 20")), "dig prints the moment: {was}");
+        let now = dig(&format!("{transport} api.example.local {}", option("now")))?;
+        assert!(now.contains("192.0.2.77") && now.contains("not-final"), "{now}");
+    }
+    let told = dig("api.example.local +ednsopt=65353")?;
+    assert!(told.contains("192.0.2.77") && told.contains("ci-deploy: CHG-881 move api"), "{told}");
+    let then = first + 1;
+    let named = dig(&format!("www.example.local.r{then}.asof"))?;
+    assert!(named.contains(&format!("api.example.local.r{then}.asof. 0\tIN\tA\t192.0.2.10")), "{named}");
+    assert!(named.contains(&format!("as of r{then} 20")), "{named}");
+    let said = shell(&format!("kdig @127.0.0.1 -p {dns} +edns api.example.local.r{second}.asof"))?;
+    assert!(said.contains("192.0.2.77") && said.contains("ci-deploy: CHG-881 move api"), "{said}");
+    let later = dig(&format!("api.example.local {}", option("r999")))?;
+    assert!(later.contains("SERVFAIL") && later.contains("r999 is not yet"), "{later}");
+    // By time: the moment that the first change was made.
+    let time = shell(&format!("curl -sf http://{}/events/{first} | jq -r .time", server.http))?;
+    let was = dig(&format!("+short api.example.local {}", option(time.trim())))?;
+    assert_eq!(was.trim(), "192.0.2.10");
+    let whole = dig(&format!("+tcp +onesoa AXFR example.local {}", option(&format!("r{first}"))))?;
+    assert!(whole.contains("192.0.2.10") && !whole.contains("www.example.local"), "{whole}");
+    Ok(())
+}
+
+#[test]
+fn who_is_not_on_the_list_is_refused() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, first, _) = moved(data.path(), &["--ledger", "memory", "--dns-allow-history", "192.0.2.1"])?;
+    let asked = shell(&format!("dig @127.0.0.1 -p {} api.example.local.r{first}.asof", port(&server)))?;
+    assert!(asked.contains("REFUSED") && asked.contains("EDE: 18"), "{asked}");
+    let live = shell(&format!("dig @127.0.0.1 -p {} +short api.example.local", port(&server)))?;
+    assert_eq!(live.trim(), "192.0.2.77");
+    Ok(())
+}
+
+#[test]
+fn resolvers_follow_names_of_the_past() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, first, second) = moved(data.path(), &["--ledger", "memory"])?;
+    let dns = port(&server);
+    let free = || -> anyhow::Result<u16> { Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port()) };
+    let (unbound_port, named_port) = (free()?, free()?);
+    let directory = data.path().display();
+    std::fs::write(
+        data.path().join("unbound.conf"),
+        format!(
+            "server:\n interface: 127.0.0.1@{unbound_port}\n do-not-query-localhost: no\n chroot: \"\"\n username: \"\"\n \
+             directory: \"{directory}\"\n pidfile: \"{directory}/unbound.pid\"\n use-syslog: no\n module-config: \"iterator\"\n \
+             qname-minimisation: yes\n qname-minimisation-strict: yes\n use-caps-for-id: yes\n\
+             remote-control:\n control-enable: no\nstub-zone:\n name: \"asof.\"\n stub-addr: 127.0.0.1@{dns}\n"
+        ),
+    )?;
+    std::fs::write(
+        data.path().join("named.conf"),
+        format!(
+            "options {{ directory \"{directory}\"; pid-file none; session-keyfile none; listen-on port {named_port} {{ 127.0.0.1; }}; \
+             listen-on-v6 {{ none; }}; recursion yes; dnssec-validation no; empty-zones-enable no; }};\ncontrols {{ }};\n\
+             zone \"asof\" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {dns}; }}; }};\n"
+        ),
+    )?;
+    let _unbound = spawn(Command::new("unbound").args(["-d", "-c"]).arg(data.path().join("unbound.conf")))?;
+    let _named = spawn(Command::new("named").args(["-f", "-c"]).arg(data.path().join("named.conf")))?;
+    for resolver in [unbound_port, named_port] {
+        for (revision, address) in [(first + 1, "192.0.2.10"), (second, "192.0.2.77"), (first + 1, "192.0.2.10")] {
+            // The resolver is not there at once; dig asks again until it is.
+            let asked = format!(
+                "for i in $(seq 50); do out=$(dig @127.0.0.1 -p {resolver} +tries=1 +time=1 +short www.example.local.r{revision}.asof) \
+                 && [ -n \"$out\" ] && break; sleep 0.1; done; echo \"$out\""
+            );
+            let answer = shell(&asked)?;
+            assert_eq!(answer, format!("api.example.local.r{revision}.asof.\n{address}\n"), "resolver {resolver}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_forwarding_cache_with_our_rule_never_serves_the_past_as_the_present() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, first, _) = moved(data.path(), &["--ledger", "memory"])?;
+    let free = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let tools = std::env::var("CONN3CTION_TOOLS")
+        .or_else(|_| std::env::var("HOME").map(|home| home + "/.cache/conn3ction-tools"))?;
+    let shipped = std::fs::read_to_string(conn3ction_tests::root().join("deploy/Corefile.secondary"))?;
+    let rule = shipped.lines().find(|line| line.contains("0xff49")).expect("the shipped rule");
+    let corefile = data.path().join("Corefile");
+    std::fs::write(
+        &corefile,
+        format!(".:{free} {{\n bind 127.0.0.1\n{rule}\n forward . {}\n cache 30\n}}\n", server.dns),
+    )?;
+    let _coredns = spawn(Command::new(format!("{tools}/coredns-1.15.0")).arg("-conf").arg(&corefile))?;
+    let asked = |option: &str| {
+        shell(&format!(
+            "for i in $(seq 50); do out=$(dig @127.0.0.1 -p {free} +tries=1 +time=1 +short api.example.local {option}) \
+             && [ -n \"$out\" ] && break; sleep 0.1; done; echo \"$out\""
+        ))
+    };
+    assert_eq!(asked(&format!("+ednsopt=65353:$(printf r{first} | xxd -p)"))?, "192.0.2.77\n");
+    assert_eq!(asked("")?, "192.0.2.77\n");
+    Ok(())
+}
