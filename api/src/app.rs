@@ -150,7 +150,7 @@ impl Node {
         });
 
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
-        let server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
+        let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
         let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
         let state = Arc::new(NodeState {
             store,
@@ -168,7 +168,10 @@ impl Node {
             data: config.data.clone(),
         });
         state.catch_up().await?;
-        if matches!(config.role, Role::All | Role::Api) {
+        if let (Some(server), Some(when)) = (&mut server, config.at) {
+            server.pin(state.moment(when)?.view);
+        }
+        if matches!(config.role, Role::All | Role::Api) && config.at.is_none() {
             state.create_first_zones(&config.zones).await?;
         }
         if let Some(server) = server {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use conn3ction_dns::{Suffix, server::AddressList};
-use conn3ction_schemas::Name;
+use conn3ction_schemas::{Name, When};
 use serde::Deserialize;
 
 /// The settings as given, each perhaps absent: by flag, by environment or, with the same names, in a TOML file.
@@ -56,6 +56,11 @@ pub struct Settings {
     // A global option of the command line, so not declared here again.
     #[arg(skip)]
     pub data: Option<PathBuf>,
+    /// The moment that the responder answers as of, for ever.
+    // A global option of the command line, too.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub at: Option<String>,
     /// Zones created on a first start with an empty ledger; empty for none [default: example.local.].
     #[arg(long, env = "CONN3CTION_ZONES", value_name = "ZONE", value_delimiter = ',')]
     pub zones: Option<Vec<String>>,
@@ -155,6 +160,8 @@ pub struct Config {
     pub dns_allow_history: AddressList,
     /// The name under which names carry a moment.
     pub dns_asof_suffix: Option<Suffix>,
+    /// The moment that the responder answers as of; the present if there is none.
+    pub at: Option<When>,
     /// Who is notified of changes.
     pub dns_notify: Vec<SocketAddr>,
     /// Where the ledger lives.
@@ -258,6 +265,7 @@ impl Settings {
             dns_notify: self.dns_notify.or(file.dns_notify),
             ledger: self.ledger.or(file.ledger),
             data: self.data.or(file.data),
+            at: self.at.or(file.at),
             zones: self.zones.or(file.zones),
             etcd_endpoints: self.etcd_endpoints.or(file.etcd_endpoints),
             etcd_prefix: self.etcd_prefix.or(file.etcd_prefix),
@@ -375,7 +383,9 @@ impl Settings {
         if ledger == LedgerKind::Etcd && endpoints.is_empty() {
             fault("ledger", "a ledger in etcd needs etcd-endpoints".into());
         }
-        if role != Role::All && ledger != LedgerKind::Etcd {
+        let at = self.at.and_then(|text| text.parse().map_err(|error| fault("at", format!("{text:?}: {error}"))).ok());
+        // A responder that stays in the past shares the ledger with nobody.
+        if role != Role::All && ledger != LedgerKind::Etcd && !(role == Role::Dns && at.is_some()) {
             fault("role", "split roles share a ledger in etcd; set ledger=etcd and etcd-endpoints".into());
         }
         #[cfg(not(feature = "etcd"))]
@@ -411,6 +421,7 @@ impl Settings {
             dns_allow_transfer,
             dns_allow_history,
             dns_asof_suffix,
+            at,
             dns_notify,
             ledger,
             data: self.data.unwrap_or_else(|| "conn3ction-data".into()),

@@ -72,7 +72,7 @@ fn dig_and_kdig_ask_the_past_by_option_and_by_name() -> anyhow::Result<()> {
     let said = shell(&format!("kdig @127.0.0.1 -p {dns} +edns api.example.local.r{second}.asof"))?;
     assert!(said.contains("192.0.2.77") && said.contains("ci-deploy: CHG-881 move api"), "{said}");
     let later = dig(&format!("api.example.local {}", option("r999")))?;
-    assert!(later.contains("SERVFAIL") && later.contains("r999 is not yet"), "{later}");
+    assert!(later.contains("SERVFAIL") && later.contains("r999 is yet to come"), "{later}");
     // By time: the moment that the first change was made.
     let time = shell(&format!("curl -sf http://{}/events/{first} | jq -r .time", server.http))?;
     let was = dig(&format!("+short api.example.local {}", option(time.trim())))?;
@@ -157,5 +157,22 @@ fn a_forwarding_cache_with_our_rule_never_serves_the_past_as_the_present() -> an
     };
     assert_eq!(asked(&format!("+ednsopt=65353:$(printf r{first} | xxd -p)"))?, "192.0.2.77\n");
     assert_eq!(asked("")?, "192.0.2.77\n");
+    Ok(())
+}
+
+#[test]
+fn a_server_started_at_a_moment_stays_there() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let (server, first, _) = moved(data.path(), &[])?;
+    drop(server);
+    let server = Conn3ction::start(data.path(), &["--at", &format!("r{first}")])?;
+    let ask = || shell(&format!("dig @127.0.0.1 -p {} +short api.example.local", server.dns.port()));
+    assert_eq!(ask()?.trim(), "192.0.2.10");
+    let written = server.cli(&["set", "api.example.local", "A", "192.0.2.99"])?;
+    assert_eq!(written.code, 0, "{written:?}");
+    assert_eq!(ask()?.trim(), "192.0.2.10", "what is written later is not shown");
+    let then = server.cli(&["get", "api.example.local", "--at", &format!("r{first}"), "--json"])?;
+    assert!(then.out.contains("192.0.2.10"), "{then:?}");
+    assert_eq!(server.cli(&["set", "api.example.local", "A", "192.0.2.1", "--at", "r1"])?.code, 2);
     Ok(())
 }

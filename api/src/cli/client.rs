@@ -27,6 +27,8 @@ pub(super) struct Settings {
     pub(super) dry_run: bool,
     pub(super) yes: bool,
     pub(super) reason: Option<String>,
+    /// The moment to show; a query parameter.
+    pub(super) at: Option<String>,
     /// `None`: do not wait for the views.
     pub(super) wait: Option<String>,
 }
@@ -128,6 +130,7 @@ impl Client {
             dry_run: global.dry_run,
             yes: global.yes,
             reason: global.reason.clone(),
+            at: global.at.clone(),
             wait: (!global.no_wait).then(|| global.wait.clone()),
         };
         Ok(Self { http, base, global, offline })

@@ -51,6 +51,9 @@ struct Global {
     /// Who, where no token says it [default: $USER].
     #[arg(long, global = true, value_name = "NAME")]
     actor: Option<String>,
+    /// As of this moment: r1041, 2026-11-22T10:15:00Z, 40m, 2h, 3d, now. `serve`: the responder stays there.
+    #[arg(long, global = true, value_name = "WHEN")]
+    at: Option<String>,
     /// Show what would be done, do nothing.
     #[arg(long, global = true)]
     dry_run: bool,
@@ -106,6 +109,30 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether what the verb shows can be of any moment.
+    fn reads_the_past(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Get(_)
+            | Self::Export(_)
+            | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
+            Self::Status(status) => status.zone.is_some(),
+            Self::Zone(zones::Zone::Create { .. } | zones::Zone::Delete { .. })
+            | Self::Set(_)
+            | Self::Add(_)
+            | Self::Remove(_)
+            | Self::Delete(_)
+            | Self::Apply(_)
+            | Self::Import(_)
+            | Self::Log(_)
+            | Self::Verify(_)
+            | Self::Rebuild(_)
+            | Self::Completions { .. } => false,
+        }
+    }
+}
+
 /// Runs the command line that the process was given.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -125,6 +152,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Serve(mut settings) => {
             settings.data = global.data.or_else(|| std::env::var_os("CONN3CTION_DATA").map(PathBuf::from));
+            settings.at = global.at;
             return crate::app::serve(*settings).await.map_err(Failure::Serve);
         }
         Command::Completions { shell } => {
@@ -132,6 +160,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         _ => {}
+    }
+    if global.at.is_some() && !command.reads_the_past() {
+        return Err(Failure::Usage(
+            "--at is for verbs that show a state; this one shows or changes the present".into(),
+        ));
     }
     let client = Client::connect(&global).await?;
     let result = match command {

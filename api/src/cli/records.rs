@@ -35,6 +35,7 @@ impl Get {
                 ("zone", self.zone.as_deref()),
                 ("under", self.under.as_deref()),
                 ("expand", expand),
+                ("at", client.global.at.as_deref()),
             ],
         );
         let records: Vec<json::Record> = client.get(url).await?;

@@ -13,13 +13,14 @@ use crate::http::list::Row;
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
     /// Only this zone.
-    zone: Option<String>,
+    pub(super) zone: Option<String>,
 }
 
 impl Status {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         if let Some(zone) = &self.zone {
-            let zone: json::ZoneJson = client.get(client.url(&["zones", zone], &[])).await?;
+            let zone: json::ZoneJson =
+                client.get(client.url(&["zones", zone], &[("at", client.global.at.as_deref())])).await?;
             printer.rows(&[zone], json::ZoneJson::COLUMNS);
             return Ok(());
         }

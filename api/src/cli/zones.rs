@@ -47,12 +47,14 @@ impl Zone {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         match self {
             Self::List => {
-                let zones: Vec<json::ZoneJson> = client.get(client.url(&["zones"], &[])).await?;
+                let zones: Vec<json::ZoneJson> =
+                    client.get(client.url(&["zones"], &[("at", client.global.at.as_deref())])).await?;
                 printer.rows(&zones, &["name", "serial", "revision", "record_count"]);
                 Ok(())
             }
             Self::Show { zone } => {
-                let zone: json::ZoneJson = client.get(client.url(&["zones", zone], &[])).await?;
+                let zone: json::ZoneJson =
+                    client.get(client.url(&["zones", zone], &[("at", client.global.at.as_deref())])).await?;
                 printer.rows(&[zone], json::ZoneJson::COLUMNS);
                 Ok(())
             }
@@ -173,7 +175,9 @@ impl Export {
         if !matches!(printer.output, Output::Table | Output::Zone) {
             return Err(Failure::Usage("export prints a master file; `get --zone` prints other forms".into()));
         }
-        let mut response = client.open(client.url(&["zones", &self.zone, "zonefile"], &[]), "text/dns").await?;
+        let mut response = client
+            .open(client.url(&["zones", &self.zone, "zonefile"], &[("at", client.global.at.as_deref())]), "text/dns")
+            .await?;
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => printer.raw(&chunk),
