@@ -137,6 +137,19 @@ pub fn binary() -> PathBuf {
     directory.join("conn3ction")
 }
 
+/// A server that `tests/tools/install` built, by its name.
+///
+/// # Errors
+///
+/// It is not there.
+pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
+    let tools = std::env::var_os("CONN3CTION_TOOLS").map(PathBuf::from);
+    let tools = tools.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/conn3ction-tools")));
+    let path = tools.unwrap_or_default().join(name);
+    anyhow::ensure!(path.exists(), "{} is missing: run tests/tools/install", path.display());
+    Ok(path)
+}
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

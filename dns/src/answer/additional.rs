@@ -23,8 +23,20 @@ fn target_at(rtype: RecordType) -> Option<usize> {
         RecordType::NS => Some(0),
         RecordType::MX => Some(2),
         RecordType::SRV => Some(6),
+        // RFC 9460 section 4.1.
+        RecordType::SVCB | RecordType::HTTPS => Some(2),
         _ => None,
     }
+}
+
+/// The target's name in `rdata` at `skip`; what follows it (service parameters) is left out.
+fn target_in(rdata: &[u8], skip: usize) -> Option<&[u8]> {
+    let rest = rdata.get(skip..)?;
+    let mut len = 1;
+    while let Some(label @ 1..) = rest.get(len - 1).copied() {
+        len += 1 + usize::from(label);
+    }
+    rest.get(..len)
 }
 
 impl Answer<'_, '_> {
@@ -33,7 +45,7 @@ impl Answer<'_, '_> {
         let (Some(skip), state) = (target_at(rtype), owner.state()) else { return Ok(()) };
         let Some(set) = state.set(SetKey::of(rtype)) else { return Ok(()) };
         let target_of = |rdata: &'_ [u8]| -> Option<([u8; 255], usize)> {
-            let target = rdata.get(skip..)?;
+            let target = target_in(rdata, skip)?;
             let mut name = [0; 255];
             name.get_mut(..target.len())?.copy_from_slice(target);
             name.make_ascii_lowercase();
@@ -51,7 +63,8 @@ impl Answer<'_, '_> {
                     continue;
                 }
                 // One host under several priorities is added once.
-                if is_short && set.split().take(place).any(|(_, earlier)| earlier.get(skip..) == rdata.get(skip..)) {
+                let is_same = |earlier: &[u8]| target_in(earlier, skip) == target_in(rdata, skip);
+                if is_short && set.split().take(place).any(|(_, earlier)| is_same(earlier)) {
                     continue;
                 }
                 let Some(host) = find_target(&zone, below) else { continue };

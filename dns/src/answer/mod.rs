@@ -361,11 +361,14 @@ impl<'v> Answer<'v, '_> {
         let Some(ns) = state.set(SetKey::of(RecordType::NS)) else { return Ok(()) };
         let placed = self.message.put_set(Owner::At(owner_at), &ns, None, None)?;
         if self.dnssec_ok {
+            let is_signed = state.set(SetKey::rrsig(RecordType::DS)).is_some();
             match state.set(SetKey::of(RecordType::DS)) {
-                Some(ds) => {
+                Some(ds) if is_signed => {
                     self.message.put_set(Owner::At(owner_at), &ds, None, None)?;
                     self.put_signatures(&state, Owner::At(owner_at), RecordType::DS, None)?;
                 }
+                // Only a signed zone adds it unasked (RFC 4035 section 3.1.4).
+                Some(_) => {}
                 None => self.prove_no_ds(&zone, &state)?,
             }
         }

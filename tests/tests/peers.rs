@@ -1,0 +1,278 @@
+//! The same questions to our responder, to Knot and NSD with what we export, and to CoreDNS as our secondary: the same answers.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use conn3ction_tests::{Conn3ction, root, shell, tool};
+
+/// A child that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How a question is asked.
+const WAYS: [(&str, &str); 3] =
+    [("udp", "+notcp +ignore +noedns"), ("udp-do", "+notcp +ignore +dnssec +bufsize=1232"), ("tcp-do", "+tcp +dnssec")];
+
+/// What can be told from a message: RCODE, flags, and each section as a set of records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Message {
+    rcode: String,
+    flags: String,
+    answer: BTreeSet<String>,
+    authority: BTreeSet<String>,
+    additional: BTreeSet<String>,
+}
+
+fn corpus(file: &str) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(root().join("tests/data/corpus").join(file))?)
+}
+
+/// The zones of the corpus, parents first.
+fn zones() -> anyhow::Result<Vec<String>> {
+    let mut zones = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests/data/corpus"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        zones.extend(name.strip_suffix(".zone").map(str::to_owned));
+    }
+    zones.sort_by_key(|zone| (zone.split('.').count(), zone.clone()));
+    Ok(zones)
+}
+
+/// The questions as dig takes them: name and type, but for those about zones that `is_left_out`.
+fn questions(is_left_out: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
+    let (mut zone, mut questions) = (String::new(), Vec::new());
+    for line in corpus("questions")?.lines() {
+        if let Some(apex) = line.strip_prefix('[') {
+            zone = apex.trim_end_matches(']').to_owned();
+            continue;
+        }
+        if is_left_out(&zone) {
+            continue;
+        }
+        let mut words = line.split(' ');
+        let owner = match words.next().unwrap_or_default() {
+            "@" => format!("{zone}."),
+            owner => format!("{owner}.{zone}."),
+        };
+        questions.extend(words.map(|rtype| format!("{owner} {rtype}")));
+    }
+    Ok(questions)
+}
+
+/// Asks the server on `port` all questions one way.
+fn ask(port: u16, questions: &[String], options: &str) -> anyhow::Result<Vec<Message>> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    for question in questions {
+        std::io::Write::write_all(&mut file, format!("{question}\n").as_bytes())?;
+    }
+    let printed = shell(&format!(
+        "dig -f {} @127.0.0.1 -p {port} +norec +nocookie +tries=3 +time=2 +nocmd +nostats +noquestion +nosplit {options}",
+        file.path().display()
+    ))?;
+    let mut messages: Vec<_> = printed.split(";; ->>HEADER<<-").skip(1).map(message).collect();
+    anyhow::ensure!(messages.len() == questions.len(), "{} answers: {printed}", messages.len());
+    for (message, question) in messages.iter_mut().zip(questions) {
+        // dig's sockets share ports, so once in some ten thousand questions it asks from the server's own port, and gets
+        // its question back.
+        if !message.flags.starts_with("qr") {
+            *message = ask(port, std::slice::from_ref(question), options)?.remove(0);
+        }
+    }
+    Ok(messages)
+}
+
+fn message(text: &str) -> Message {
+    let between = |start: &str, end: &str| {
+        text.split_once(start).and_then(|(_, rest)| Some(rest.split_once(end)?.0.trim().to_owned())).unwrap_or_default()
+    };
+    let mut message =
+        Message { rcode: between("status: ", ","), flags: between(";; flags: ", ";"), ..Message::default() };
+    let mut section = None;
+    for line in text.lines() {
+        section = match line {
+            ";; ANSWER SECTION:" => Some(&mut message.answer),
+            ";; AUTHORITY SECTION:" => Some(&mut message.authority),
+            ";; ADDITIONAL SECTION:" => Some(&mut message.additional),
+            "" => None,
+            record => {
+                if let Some(section) = &mut section {
+                    let mut words: Vec<_> = record.split_whitespace().map(str::to_owned).collect();
+                    words[0].make_ascii_lowercase();
+                    section.insert(words.join(" "));
+                }
+                section
+            }
+        };
+    }
+    if message.flags.contains("tc") {
+        // How much of the answer goes along is free; who reads it asks again over TCP.
+        message = Message { rcode: message.rcode, flags: message.flags, ..Message::default() };
+    }
+    message
+}
+
+/// Questions that a server is known to answer differently: `[server] reason`, then a question a line.
+fn differences(server: &str) -> anyhow::Result<BTreeSet<String>> {
+    let (mut is_meant, mut known) = (false, BTreeSet::new());
+    for line in corpus("differences")?.lines().filter(|line| !line.is_empty()) {
+        match line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
+            Some((who, _reason)) => is_meant = who == server,
+            None if is_meant => drop(known.insert(line.to_owned())),
+            None => {}
+        }
+    }
+    Ok(known)
+}
+
+/// CoreDNS 1.15 takes no zone that is signed with NSEC3 ("NSEC3 zone is not supported, dropping RR").
+fn serves(server: &str, zone: &str) -> bool {
+    server != "coredns" || zone != "nsec3.test"
+}
+
+/// Takes out of both messages what `server` does its own way on every question, as RFCs let it or by one known flaw.
+fn level(server: &str, our: &mut Message, their: &mut Message) {
+    match server {
+        // Optional addresses are left out, as `minimal-responses` promises.
+        "nsd" if !our.answer.is_empty() && their.additional.is_subset(&our.additional) => {
+            our.additional.clone_from(&their.additional);
+        }
+        "coredns" => {
+            for message in [our, their] {
+                // It adds the zone's NS to the authority section of every positive answer.
+                if !message.answer.is_empty() {
+                    message
+                        .authority
+                        .retain(|record| ![" IN NS ", " IN RRSIG NS "].iter().any(|ns| record.contains(ns)));
+                }
+                // Its negative answers have the SOA's own TTL, not the lower of that and MINIMUM (RFC 2308 section 5).
+                let at_lowest = |record: &String| match record.contains(" IN SOA ") || record.contains(" IN RRSIG SOA ")
+                {
+                    true => record.replacen(" 300 IN ", " 120 IN ", 1),
+                    false => record.clone(),
+                };
+                message.authority = message.authority.iter().map(at_lowest).collect();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Compares all answers of `server` with ours; every difference must be listed, and every listed one be there.
+fn compare(server: &str, ours: u16, theirs: u16) -> anyhow::Result<()> {
+    let questions = questions(|zone| !serves(server, zone))?;
+    let known = differences(server)?;
+    let (mut unlisted, mut met) = (Vec::new(), BTreeSet::new());
+    for (way, options) in WAYS {
+        let (our_answers, their_answers) = (ask(ours, &questions, options)?, ask(theirs, &questions, options)?);
+        for ((question, mut our), mut their) in questions.iter().zip(our_answers).zip(their_answers) {
+            level(server, &mut our, &mut their);
+            if our == their {
+                continue;
+            }
+            match known.contains(question) {
+                true => drop(met.insert(question.clone())),
+                false => unlisted.push(format!("{question} ({way})\nours   {our:#?}\ntheirs {their:#?}")),
+            }
+        }
+    }
+    anyhow::ensure!(unlisted.is_empty(), "{} differ from {server}:\n{}", unlisted.len(), unlisted.join("\n"));
+    let gone: Vec<_> = known.difference(&met).collect();
+    anyhow::ensure!(gone.is_empty(), "no longer different from {server}: {gone:?}");
+    Ok(())
+}
+
+/// Our server with the corpus in it.
+fn served(data: &Path) -> anyhow::Result<Conn3ction> {
+    let server = Conn3ction::start(data, &["--ledger", "memory", "--zones", ""])?;
+    for zone in zones()? {
+        let answer = server.ask("POST", &format!("/zones/{zone}/import"), &corpus(&format!("{zone}.zone"))?)?;
+        anyhow::ensure!(answer.status == 201, "{zone}: {answer:?}");
+    }
+    Ok(server)
+}
+
+/// The zones as our server exports them, as files in `directory`.
+fn exported(server: &Conn3ction, directory: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let export = |zone: String| {
+        let file = directory.join(format!("{zone}.zone"));
+        std::fs::write(&file, server.ask("GET", &format!("/zones/{zone}/zonefile"), "")?.body)?;
+        Ok((zone, file))
+    };
+    zones()?.into_iter().map(export).collect()
+}
+
+/// Starts a peer that is silent and ends with the test; returns once it answers for every zone.
+fn start(server: &str, command: &mut Command, port: u16) -> anyhow::Result<Ends> {
+    let peer = Ends(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    for zone in zones()?.iter().filter(|zone| serves(server, zone)) {
+        let ask = format!("dig @127.0.0.1 -p {port} {zone} SOA +short +tries=1 +time=1");
+        shell(&format!("for i in $(seq 300); do {ask} | grep -q 2026 && exit 0; sleep 0.1; done; exit 1"))?;
+    }
+    Ok(peer)
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[test]
+fn knot_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = served(data.path())?;
+    let (port, here) = (free_port()?, data.path().display());
+    let mut config = format!(
+        "server:\n  rundir: {here}\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
+         database:\n  storage: {here}/knot\nzone:\n"
+    );
+    for (zone, file) in exported(&server, data.path())? {
+        config.push_str(&format!("  - domain: {zone}\n    file: {}\n    semantic-checks: off\n", file.display()));
+    }
+    let path = data.path().join("knot.conf");
+    std::fs::write(&path, config)?;
+    let _knot = start("knot", Command::new("/usr/sbin/knotd").arg("-c").arg(&path), port)?;
+    compare("knot", server.dns.port(), port)
+}
+
+#[test]
+fn nsd_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = served(data.path())?;
+    let (port, here) = (free_port()?, data.path().display());
+    let mut config = format!(
+        "server:\n  ip-address: 127.0.0.1@{port}\n  server-count: 1\n  database: \"\"\n  username: \"\"\n  zonesdir: {here}\n  \
+         pidfile: \"\"\n  xfrdfile: {here}/xfrd\n  xfrdir: {here}\n  zonelistfile: {here}/zones\n  minimal-responses: yes\n\
+         remote-control:\n  control-enable: no\n"
+    );
+    for (zone, file) in exported(&server, data.path())? {
+        config.push_str(&format!("zone:\n  name: {zone}\n  zonefile: {}\n", file.display()));
+    }
+    let path = data.path().join("nsd.conf");
+    std::fs::write(&path, config)?;
+    let _nsd = start("nsd", Command::new("/usr/sbin/nsd").arg("-d").arg("-c").arg(&path), port)?;
+    compare("nsd", server.dns.port(), port)
+}
+
+#[test]
+fn coredns_as_secondary_answers_the_same() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = served(data.path())?;
+    let port = free_port()?;
+    let shipped = std::fs::read_to_string(root().join("deploy/Corefile.secondary"))?;
+    let here = shipped.replace(":53 ", &format!(":{port} ")).replace("127.0.0.1:1053", &server.dns.to_string());
+    let zones = zones()?.into_iter().filter(|zone| serves("coredns", zone));
+    let blocks: Vec<_> = zones.map(|zone| here.replace("example.local", &zone)).collect();
+    let corefile = data.path().join("Corefile");
+    std::fs::write(&corefile, blocks.join("\n"))?;
+    let _coredns = start("coredns", Command::new(tool("coredns-1.15.0")?).arg("-conf").arg(&corefile), port)?;
+    compare("coredns", server.dns.port(), port)
+}
