@@ -14,37 +14,37 @@ use crate::store::{
 
 /// What a zone says to a question. Depths count the labels below the apex.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Outcome<'v> {
     /// The owner has what is asked for.
-    Answer(Match),
+    Answer(Match<'v>),
     /// The owner is an alias.
-    Alias(Match),
+    Alias(Match<'v>),
     /// A DNAME above the name, at this depth.
-    Dname(Held, usize),
+    Dname(Held<'v>, usize),
     /// The name is at or below a zone cut at this depth.
-    Referral(Held, usize),
+    Referral(Held<'v>, usize),
     /// The name exists, this type does not.
-    NoData(Match),
+    NoData(Match<'v>),
     /// No such name; its closest encloser has this depth.
     NameError(usize),
 }
 
 /// The owner that answers.
 #[derive(Debug)]
-pub(crate) struct Match {
-    pub(crate) owner: Held,
+pub(crate) struct Match<'v> {
+    pub(crate) owner: Held<'v>,
     /// If `owner` is a wildcard that stands in for the name: the depth of the closest encloser.
     pub(crate) expanded_at: Option<usize>,
 }
 
 /// Looks up `name`, given as its lower-case labels below the apex of `zone`.
-pub(crate) fn lookup(zone: &ZoneView<'_>, name: &[u8], qtype: RecordType) -> Outcome {
+pub(crate) fn lookup<'v>(zone: &ZoneView<'v>, name: &[u8], qtype: RecordType) -> Outcome<'v> {
     let (starts, depth) = starts(name);
     let suffix = |labels: usize| if labels == 0 { &[] } else { &name[starts[depth - labels] as usize..] };
     if zone.redirects() {
         for above in (0..=depth).filter(|above| zone.redirects_at(*above)) {
             let Some(found) = zone.find(suffix(above)) else { continue };
-            let facts = found.state().head.facts;
+            let facts = found.state().facts;
             // At the cut itself the parent still speaks for DS (RFC 4035 section 3.1.4.1).
             if facts.has(Facts::CUT) && !(above == depth && qtype == RecordType::DS) {
                 return Outcome::Referral(found, above);
@@ -59,7 +59,7 @@ pub(crate) fn lookup(zone: &ZoneView<'_>, name: &[u8], qtype: RecordType) -> Out
     }
     for above in (0..depth).rev().filter(|above| zone.names_at(*above)) {
         let Some(encloser) = existing(zone, suffix(above)) else { continue };
-        if encloser.state().head.facts.has(Facts::WILDCARD_CHILD)
+        if encloser.state().facts.has(Facts::WILDCARD_CHILD)
             && let Some(owner) = wildcard_below(zone, suffix(above))
         {
             return judge(Match { owner, expanded_at: Some(above) }, qtype);
@@ -71,7 +71,7 @@ pub(crate) fn lookup(zone: &ZoneView<'_>, name: &[u8], qtype: RecordType) -> Out
 
 /// The owner whose addresses go into the additional section for `name`: itself or the wildcard that stands in for it,
 /// below cuts too, for that is where glue is.
-pub(crate) fn find_target(zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
+pub(crate) fn find_target<'v>(zone: &ZoneView<'v>, name: &[u8]) -> Option<Held<'v>> {
     if let Some(owner) = existing(zone, name) {
         return Some(owner);
     }
@@ -79,18 +79,18 @@ pub(crate) fn find_target(zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
     for above in (0..depth).rev().filter(|above| zone.names_at(*above)) {
         let suffix = if above == 0 { &[] } else { &name[starts[depth - above] as usize..] };
         let Some(encloser) = existing(zone, suffix) else { continue };
-        let has_wildcard = encloser.state().head.facts.has(Facts::WILDCARD_CHILD);
+        let has_wildcard = encloser.state().facts.has(Facts::WILDCARD_CHILD);
         return if has_wildcard { wildcard_below(zone, suffix) } else { None };
     }
     None
 }
 
-fn existing(zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
-    zone.find(name).filter(|held| held.state().head.facts.exists())
+fn existing<'v>(zone: &ZoneView<'v>, name: &[u8]) -> Option<Held<'v>> {
+    zone.find(name).filter(|held| held.state().facts.exists())
 }
 
 /// `*` below `encloser`.
-fn wildcard_below(zone: &ZoneView<'_>, encloser: &[u8]) -> Option<Held> {
+fn wildcard_below<'v>(zone: &ZoneView<'v>, encloser: &[u8]) -> Option<Held<'v>> {
     let mut wildcard = [0; 256];
     wildcard[..2].copy_from_slice(b"\x01*");
     let name = wildcard.get_mut(..2 + encloser.len())?;
@@ -99,11 +99,11 @@ fn wildcard_below(zone: &ZoneView<'_>, encloser: &[u8]) -> Option<Held> {
     existing(zone, name)
 }
 
-fn judge(found: Match, qtype: RecordType) -> Outcome {
+fn judge(found: Match<'_>, qtype: RecordType) -> Outcome<'_> {
     let state = found.owner.state();
     if has(&state, qtype) {
         Outcome::Answer(found)
-    } else if state.head.facts.has(Facts::CNAME) {
+    } else if state.facts.has(Facts::CNAME) {
         Outcome::Alias(found)
     } else {
         Outcome::NoData(found)

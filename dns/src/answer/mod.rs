@@ -138,7 +138,7 @@ struct Answer<'v, 'b> {
 
 struct Targets<'v> {
     zone: ZoneView<'v>,
-    owner: Held,
+    owner: Held<'v>,
     rtype: RecordType,
     placed: Placed,
     /// The owner is a cut: addresses below it are needed to reach the child at all.
@@ -150,8 +150,8 @@ enum Authority<'v> {
     None,
     /// The wildcard below the closest encloser at this depth answered: proof that the name itself does not exist.
     Expanded(ZoneView<'v>, Expanded),
-    Referral(ZoneView<'v>, Held, usize),
-    NoData(ZoneView<'v>, Match),
+    Referral(ZoneView<'v>, Held<'v>, usize),
+    NoData(ZoneView<'v>, Match<'v>),
     NameError(ZoneView<'v>, usize),
 }
 
@@ -241,7 +241,7 @@ impl<'v> Answer<'v, '_> {
         })
     }
 
-    fn put_answer(&mut self, zone: ZoneView<'v>, found: Match) -> Result<(), Full> {
+    fn put_answer(&mut self, zone: ZoneView<'v>, found: Match<'v>) -> Result<(), Full> {
         let state = found.owner.state();
         let is_asked = |set: &StoredSet<'_>| match self.qtype {
             RecordType::ANY => !set.key.rtype.is_dnssec(),
@@ -270,7 +270,7 @@ impl<'v> Answer<'v, '_> {
     }
 
     /// Adds a CNAME and goes to its target; whether that ends the answer.
-    fn put_alias(&mut self, zone: ZoneView<'v>, found: &Match) -> Result<bool, Full> {
+    fn put_alias(&mut self, zone: ZoneView<'v>, found: &Match<'_>) -> Result<bool, Full> {
         let state = found.owner.state();
         let Some(set) = state.set(SetKey::of(RecordType::CNAME)) else { return Ok(true) };
         let placed = self.message.put_set(Owner::At(self.name_at), &set, None, None)?;
@@ -289,7 +289,7 @@ impl<'v> Answer<'v, '_> {
 
     /// Adds a DNAME and the CNAME that it makes for the name (RFC 6672 section 3.1), and goes to that one's target;
     /// whether this ends the answer, or `None` if the target would be too long.
-    fn put_dname(&mut self, owner: &Held, below_len: usize, depth: usize) -> Result<Option<bool>, Full> {
+    fn put_dname(&mut self, owner: &Held<'v>, below_len: usize, depth: usize) -> Result<Option<bool>, Full> {
         let state = owner.state();
         let Some(set) = state.set(SetKey::of(RecordType::DNAME)) else { return Ok(Some(true)) };
         let (starts, labels) = starts(&self.name[..below_len]);
@@ -353,7 +353,7 @@ impl<'v> Answer<'v, '_> {
         self.put_signatures(&state, owner, RecordType::SOA, ttl)
     }
 
-    fn put_referral(&mut self, zone: ZoneView<'v>, cut: Held, depth: usize) -> Result<(), Full> {
+    fn put_referral(&mut self, zone: ZoneView<'v>, cut: Held<'v>, depth: usize) -> Result<(), Full> {
         let below_len = self.name_len - zone.apex().as_wire().len();
         let (starts, labels) = starts(&self.name[..below_len]);
         let owner_at = self.name_at + starts[labels - depth] as usize;

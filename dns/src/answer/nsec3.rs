@@ -39,12 +39,12 @@ impl Hashing {
     }
 
     /// The NSEC3 owner of `name`, given as its labels below the apex.
-    pub(super) fn matching(&self, zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
+    pub(super) fn matching<'v>(&self, zone: &ZoneView<'v>, name: &[u8]) -> Option<Held<'v>> {
         zone.find(&self.label(zone, name)).filter(|held| has_nsec3(&held.state()))
     }
 
     /// The NSEC3 owner whose span holds the hash of `name`; before the first one that is the last one.
-    pub(super) fn covering(&self, zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
+    pub(super) fn covering<'v>(&self, zone: &ZoneView<'v>, name: &[u8]) -> Option<Held<'v>> {
         const AFTER_ALL: HashedLabel = {
             let mut label = [0xff; 33];
             label[0] = 32;

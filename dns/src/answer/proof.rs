@@ -26,14 +26,14 @@ enum Chain {
 
 /// The records of one proof; no more than three are ever needed.
 #[derive(Default)]
-struct Proof {
-    owners: [Option<Held>; 3],
+struct Proof<'v> {
+    owners: [Option<Held<'v>>; 3],
 }
 
-impl Proof {
-    fn add(&mut self, found: Option<Held>) {
+impl<'v> Proof<'v> {
+    fn add(&mut self, found: Option<Held<'v>>) {
         let Some(found) = found else { return };
-        let is_there = |other: &Held| other.state().owner() == found.state().owner();
+        let is_there = |other: &Held<'_>| other.state().owner() == found.state().owner();
         if self.owners.iter().flatten().any(is_there) {
             return;
         }
@@ -67,7 +67,7 @@ impl Answer<'_, '_> {
     }
 
     /// The name exists without this type, or a wildcard stands for it and lacks the type.
-    pub(super) fn prove_no_data(&mut self, zone: &ZoneView<'_>, found: &Match) -> Result<(), Full> {
+    pub(super) fn prove_no_data(&mut self, zone: &ZoneView<'_>, found: &Match<'_>) -> Result<(), Full> {
         let Some(chain) = self.chain(zone) else { return Ok(()) };
         let name = self.below(zone);
         let (name, mut proof) = (name.as_slice(), Proof::default());
@@ -117,7 +117,7 @@ impl Answer<'_, '_> {
         self.put_proof(zone, &proof, chain.rtype())
     }
 
-    fn put_proof(&mut self, zone: &ZoneView<'_>, proof: &Proof, rtype: RecordType) -> Result<(), Full> {
+    fn put_proof(&mut self, zone: &ZoneView<'_>, proof: &Proof<'_>, rtype: RecordType) -> Result<(), Full> {
         for held in proof.owners.iter().flatten() {
             let state = held.state();
             let owner = Owner::Below(state.owner(), self.apex_at(zone));
@@ -159,7 +159,7 @@ impl Chain {
 }
 
 /// `name` is there and lacks a type, or is an unsigned delegation in an opt-out span (RFC 5155 section 7.2.4).
-fn add_no_type(proof: &mut Proof, hashing: &Hashing, zone: &ZoneView<'_>, name: &[u8]) {
+fn add_no_type<'v>(proof: &mut Proof<'v>, hashing: &Hashing, zone: &ZoneView<'v>, name: &[u8]) {
     if let Some(found) = hashing.matching(zone, name) {
         return proof.add(Some(found));
     }
@@ -174,7 +174,7 @@ fn add_no_type(proof: &mut Proof, hashing: &Hashing, zone: &ZoneView<'_>, name: 
 }
 
 /// The NSEC at `name`, or the one whose span holds it.
-fn covering(zone: &ZoneView<'_>, name: &[u8]) -> Option<Held> {
+fn covering<'v>(zone: &ZoneView<'v>, name: &[u8]) -> Option<Held<'v>> {
     zone.last_before(name, |state| state.set(SetKey::of(RecordType::NSEC)).is_some())
 }
 

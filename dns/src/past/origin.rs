@@ -13,8 +13,8 @@ use crate::{
 pub(super) fn of(view: &View, name: &[u8], qtype: RecordType) -> Option<Version> {
     let zone = view.zone_of_wire(name)?;
     let below = &name[..name.len() - zone.apex().as_wire().len()];
-    let set = |held: &Held, rtype| held.state().set(SetKey::of(rtype)).map(|set| set.since);
-    let changed = |held: &Held| Some(held.state().head.changed).filter(|version| *version > Version(0));
+    let set = |held: &Held<'_>, rtype| held.state().set(SetKey::of(rtype)).map(|set| set.since);
+    let changed = |held: &Held<'_>| Some(held.state().changed).filter(|version| *version > Version(0));
     let found = match lookup(&zone, below, qtype) {
         Outcome::Answer(found) => set(&found.owner, qtype).or_else(|| changed(&found.owner)),
         Outcome::Alias(found) => set(&found.owner, RecordType::CNAME),

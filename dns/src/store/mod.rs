@@ -9,6 +9,7 @@ mod index;
 pub(crate) mod labels;
 pub(crate) mod node;
 mod order;
+mod sealed;
 mod segments;
 mod view;
 mod writer;
@@ -27,6 +28,7 @@ use conn3ction_schemas::{Name, Revision, Timestamp};
 use tokio::sync::watch;
 
 pub use view::{OwnerView, SetView, View, ZoneView};
+pub use sealed::{Sealed, SealError};
 pub use writer::Writer;
 pub(crate) use zone::Held;
 
@@ -58,7 +60,8 @@ impl From<Version> for Revision {
 #[derive(Debug)]
 pub struct Store {
     published: AtomicU64,
-    zones: Zones,
+    /// Replaced as a whole when what stood for long is sealed, or when the view was built anew.
+    zones: ArcSwap<Zones>,
     /// Rings for those who wait for a version; answering reads `published` alone.
     reached: watch::Sender<Version>,
 }
@@ -76,15 +79,26 @@ struct Zones {
 impl Store {
     /// Makes an empty store at version 0, and its one writer.
     pub fn new() -> (Arc<Store>, Writer) {
-        let zones = Zones {
-            index: Index::new(),
-            zones: Segments::new(),
-            order: ArcSwap::default(),
-            apexes_at: zone::Depths::default(),
-            hasher: foldhash::quality::RandomState::default(),
-        };
-        let store = Arc::new(Store { published: AtomicU64::new(0), zones, reached: watch::Sender::default() });
-        let writer = Writer::new(store.clone());
+        Self::of(Zones::new(), Version(0))
+    }
+
+    /// Makes a store that shows what was sealed, and its one writer, which goes on from there.
+    pub fn open(sealed: &Arc<Sealed>) -> (Arc<Store>, Writer) {
+        let zones = Zones::new();
+        for (number, (apex, zone)) in (0..).zip(sealed.zones()) {
+            zones.add(number, apex, Some(zone));
+        }
+        Self::of(zones, sealed.version())
+    }
+
+    fn of(zones: Zones, published: Version) -> (Arc<Store>, Writer) {
+        let zones = Arc::new(zones);
+        let store = Arc::new(Store {
+            published: AtomicU64::new(published.0),
+            zones: ArcSwap::new(zones.clone()),
+            reached: watch::Sender::new(published),
+        });
+        let writer = Writer::new(store.clone(), zones);
         (store, writer)
     }
 
@@ -95,12 +109,14 @@ impl Store {
 
     /// All zones as they stand now. One view serves a whole batch of questions.
     pub fn now(self: &Arc<Self>) -> View {
-        View::new(self.clone(), self.published(), None)
+        let published = self.published();
+        self.view(published, None)
     }
 
     /// All zones as they stood right after `version`. Of a version that is not published yet, what is published shows.
     pub fn at(self: &Arc<Self>, version: Version) -> View {
-        View::new(self.clone(), version.min(self.published()), None)
+        let published = self.published();
+        self.view(version.min(published), None)
     }
 
     /// All zones as they stood at `time`: each shows the last of its versions that took effect by then ([`Writer::begin`]
@@ -108,7 +124,13 @@ impl Store {
     /// the logarithm of the zone's versions, in the place of the one that finds a version's; no index beside the zones'
     /// own list of versions is kept. Whether a later event can still take effect by `time` only the caller knows.
     pub fn at_time(self: &Arc<Self>, time: Timestamp) -> View {
-        View::new(self.clone(), self.published(), Some(time))
+        let published = self.published();
+        self.view(published, Some(time))
+    }
+
+    /// Called with what was published before: what is looked into shows at least that much.
+    fn view(&self, version: Version, time: Option<Timestamp>) -> View {
+        View::new(self.zones.load_full(), version, time)
     }
 
     /// Waits until `version` is published.
@@ -124,6 +146,16 @@ impl Store {
 }
 
 impl Zones {
+    fn new() -> Self {
+        Self {
+            index: Index::new(),
+            zones: Segments::new(),
+            order: ArcSwap::default(),
+            apexes_at: zone::Depths::default(),
+            hasher: foldhash::quality::RandomState::default(),
+        }
+    }
+
     fn hash(&self, apex: &[u8]) -> u32 {
         zone::hash(&self.hasher, apex)
     }
@@ -143,11 +175,11 @@ impl Zones {
     }
 
     /// Makes place for a zone. For the writer only; `number` rises by one each time.
-    fn add(&self, number: u32, apex: Name) {
+    fn add(&self, number: u32, apex: Name, sealed: Option<sealed::SealedZone>) {
         let hash = self.hash(apex.as_wire());
         let depth = apex.label_count();
         // The place is empty: the writer never gives a number twice.
-        let _ = self.zones.place(number).set(Box::new(Zone::new(apex)));
+        let _ = self.zones.place(number).set(Box::new(Zone::new(apex, sealed)));
         self.apexes_at.add(depth);
         self.index.add(hash, number);
     }

@@ -12,15 +12,17 @@ pub(crate) type Node = ThinArc<Head, u8>;
 
 /// Octets of a directory entry: type, covered type, length of the records, since.
 const ENTRY: usize = 16;
+/// The same, and where the records start in the file.
+pub(super) const SEALED_ENTRY: usize = ENTRY + 8;
 /// Octets of a record before its rdata.
 pub(crate) const RECORD_HEAD: usize = 12;
 
 #[derive(Debug)]
 pub(crate) struct Head {
     /// The version since which this state holds.
-    pub(crate) since: Version,
+    since: Version,
     /// The version in which a record set of this owner last changed.
-    pub(crate) changed: Version,
+    changed: Version,
     /// The state before, and one further back: a search walks both in logarithmic time (a skew-binary list).
     older: Option<Node>,
     jump: Option<Node>,
@@ -28,26 +30,12 @@ pub(crate) struct Head {
     place: u32,
     sets: u16,
     owner: u8,
-    pub(crate) facts: Facts,
-}
-
-impl Head {
-    /// The head of an owner that never was.
-    pub(super) const NOTHING: Head = Head {
-        since: Version(0),
-        changed: Version(0),
-        older: None,
-        jump: None,
-        place: 0,
-        sets: 0,
-        owner: 0,
-        facts: Facts(0),
-    };
+    facts: Facts,
 }
 
 /// What a lookup asks of an owner, so that it need not search its sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Facts(u8);
+pub(crate) struct Facts(pub(super) u8);
 
 impl Facts {
     /// Has record sets that make the name exist; NSEC3 and its signature do not (RFC 5155 section 7.2.8).
@@ -76,11 +64,25 @@ impl Facts {
     }
 }
 
-/// Borrowed parts of one state.
+/// One state, wherever it lies: in a node, or sealed in a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct State<'a> {
-    pub(crate) head: &'a Head,
-    pub(super) octets: &'a [u8],
+    /// The version since which this state holds.
+    pub(crate) since: Version,
+    /// The version in which a record set of this owner last changed.
+    pub(crate) changed: Version,
+    pub(crate) facts: Facts,
+    owner: &'a [u8],
+    sets: Sets<'a>,
+}
+
+/// Where the record sets of a state are.
+#[derive(Debug, Clone, Copy)]
+enum Sets<'a> {
+    /// A directory, and the records in its order.
+    Node { directory: &'a [u8], records: &'a [u8] },
+    /// A directory that says where each set's records start in `file`: equal ones are there once.
+    Sealed { directory: &'a [u8], file: &'a [u8] },
 }
 
 /// One record set within a node.
@@ -93,8 +95,31 @@ pub(crate) struct StoredSet<'a> {
 }
 
 impl<'a> State<'a> {
+    /// The state of an owner that never was.
+    pub(super) const NOTHING: State<'static> = State {
+        since: Version(0),
+        changed: Version(0),
+        facts: Facts(0),
+        owner: &[],
+        sets: Sets::Node { directory: &[], records: &[] },
+    };
+
     pub(crate) fn of(node: &'a Node) -> Self {
-        Self { head: &node.header.header, octets: &node.slice }
+        let head = &node.header.header;
+        let (owner, rest) = node.slice.split_at(head.owner as usize);
+        let (directory, records) = rest.split_at(ENTRY * head.sets as usize);
+        let (since, changed, facts) = (head.since, head.changed, head.facts);
+        Self { since, changed, facts, owner, sets: Sets::Node { directory, records } }
+    }
+
+    /// A state whose directory has the sealed form, in `file`.
+    pub(super) fn sealed(
+        (since, changed, facts): (Version, Version, Facts),
+        owner: &'a [u8],
+        directory: &'a [u8],
+        file: &'a [u8],
+    ) -> Self {
+        Self { since, changed, facts, owner, sets: Sets::Sealed { directory, file } }
     }
 
     /// The state that held at `version`: this one or an older one.
@@ -112,34 +137,41 @@ impl<'a> State<'a> {
         }
     }
 
-    pub(crate) fn older(&self) -> Option<State<'a>> {
-        self.head.older.as_ref().map(State::of)
-    }
-
     /// The labels below the apex; empty for the apex.
     pub(crate) fn owner(&self) -> &'a [u8] {
-        &self.octets[..self.head.owner as usize]
+        self.owner
     }
 
     pub(crate) fn has_sets(&self) -> bool {
-        self.head.sets > 0
+        match self.sets {
+            Sets::Node { directory, .. } | Sets::Sealed { directory, .. } => !directory.is_empty(),
+        }
     }
 
     /// The record sets in the order of their keys.
     pub(crate) fn sets(&self) -> impl Iterator<Item = StoredSet<'a>> + use<'a> {
-        let entries = self.head.owner as usize;
-        let (directory, mut records) = self.octets[entries..].split_at(ENTRY * self.head.sets as usize);
-        directory.chunks_exact(ENTRY).map(move |entry| {
-            let (own, rest) = records.split_at(number::<4>(&entry[4..8]) as usize);
-            records = rest;
-            StoredSet {
-                key: SetKey {
-                    rtype: RecordType(number::<2>(&entry[..2]) as u16),
-                    covered: RecordType(number::<2>(&entry[2..4]) as u16),
-                },
-                since: Version(number::<8>(&entry[8..])),
-                records: own,
-            }
+        let (directory, entry_len, mut rest, file) = match self.sets {
+            Sets::Node { directory, records } => (directory, ENTRY, records, None),
+            Sets::Sealed { directory, file } => (directory, SEALED_ENTRY, &[][..], Some(file)),
+        };
+        directory.chunks_exact(entry_len).map(move |entry| {
+            let len = number::<4>(&entry[4..8]) as usize;
+            let records = match file {
+                None => {
+                    let (own, others) = rest.split_at(len);
+                    rest = others;
+                    own
+                }
+                Some(file) => {
+                    let at = number::<8>(&entry[ENTRY..]) as usize;
+                    file.get(at..at.saturating_add(len)).unwrap_or_default()
+                }
+            };
+            let key = SetKey {
+                rtype: RecordType(number::<2>(&entry[..2]) as u16),
+                covered: RecordType(number::<2>(&entry[2..4]) as u16),
+            };
+            StoredSet { key, since: Version(number::<8>(&entry[8..ENTRY])), records }
         })
     }
 
@@ -208,14 +240,7 @@ impl Builder {
         let before = old().filter(|set| set.key < key).count();
         let new_len =
             records.map(|set| set.rdata().iter().map(|rdata| RECORD_HEAD + rdata.as_wire().len()).sum::<usize>());
-        let mut sets = 0;
-        let mut entry = |octets: &mut Vec<u8>, key: SetKey, len: usize, since: Version| {
-            octets.extend_from_slice(&key.rtype.0.to_be_bytes());
-            octets.extend_from_slice(&key.covered.0.to_be_bytes());
-            octets.extend_from_slice(&(len as u32).to_be_bytes());
-            octets.extend_from_slice(&since.0.to_be_bytes());
-            sets += 1;
-        };
+        let sets = old().count() + usize::from(records.is_some());
         for set in old().take(before) {
             entry(&mut self.octets, set.key, set.records.len(), set.since);
         }
@@ -242,7 +267,7 @@ impl Builder {
         for set in old().skip(before) {
             self.octets.extend_from_slice(set.records);
         }
-        let facts = base.now.map(|now| now.head.facts).unwrap_or_default();
+        let facts = base.now.map(|now| now.facts).unwrap_or_default();
         let has =
             |rtype: RecordType| (key.rtype == rtype && records.is_some()) || old().any(|set| set.key.rtype == rtype);
         let data = records.is_some_and(|_| makes_exist(key)) || old().any(|set| makes_exist(set.key));
@@ -259,15 +284,19 @@ impl Builder {
     /// The state `base` with other facts.
     pub(super) fn with_facts(&mut self, base: &Base<'_>, version: Version, facts: Facts) -> Node {
         self.octets.clear();
-        match base.now {
-            Some(now) => self.octets.extend_from_slice(now.octets),
-            None => self.octets.extend_from_slice(base.owner),
+        self.octets.extend_from_slice(base.owner);
+        let sets = || base.now.iter().flat_map(State::sets);
+        for set in sets() {
+            entry(&mut self.octets, set.key, set.records.len(), set.since);
         }
-        let (changed, sets) = base.now.map_or((Version(0), 0), |now| (now.head.changed, now.head.sets));
-        self.node(base, version, changed, sets, facts)
+        for set in sets() {
+            self.octets.extend_from_slice(set.records);
+        }
+        let changed = base.now.map_or(Version(0), |now| now.changed);
+        self.node(base, version, changed, sets().count(), facts)
     }
 
-    fn node(&self, base: &Base<'_>, version: Version, changed: Version, sets: u16, facts: Facts) -> Node {
+    fn node(&self, base: &Base<'_>, version: Version, changed: Version, sets: usize, facts: Facts) -> Node {
         let older = base.older.clone();
         let jump = older.as_ref().and_then(|older| {
             let before = &older.header.header;
@@ -280,10 +309,19 @@ impl Builder {
             if even { far.jump.clone() } else { Some(older.clone()) }
         });
         let place = older.as_ref().map_or(0, |older| older.header.header.place + 1);
-        let owner = base.owner.len() as u8;
+        // Names have at most 255 octets, owners at most 65,536 types.
+        let (owner, sets) = (base.owner.len() as u8, sets as u16);
         let head = Head { since: version, changed, older, jump, place, sets, owner, facts };
         ThinArc::from_header_and_slice(head, &self.octets)
     }
+}
+
+/// The part of a directory entry that both forms have.
+pub(super) fn entry(octets: &mut Vec<u8>, key: SetKey, len: usize, since: Version) {
+    octets.extend_from_slice(&key.rtype.0.to_be_bytes());
+    octets.extend_from_slice(&key.covered.0.to_be_bytes());
+    octets.extend_from_slice(&(len as u32).to_be_bytes());
+    octets.extend_from_slice(&since.0.to_be_bytes());
 }
 
 /// Whether a set makes its owner a name of the zone's tree.

@@ -22,6 +22,21 @@ impl Default for Order {
 }
 
 impl Order {
+    /// The order of names that come sorted.
+    pub(super) fn of_sorted(numbers: impl Iterator<Item = u32>) -> Arc<Self> {
+        let mut numbers = numbers.peekable();
+        let mut level = Vec::new();
+        while numbers.peek().is_some() {
+            let leaf: Vec<u32> = numbers.by_ref().take(WIDTH - 1).collect();
+            level.push((leaf[0], Arc::new(Self::Leaf(leaf))));
+        }
+        while level.len() > 1 {
+            let chunks = level.chunks(WIDTH - 1).map(|children| (children[0].0, Arc::new(Self::Inner(children.to_vec()))));
+            level = chunks.collect();
+        }
+        level.pop().map(|(_, order)| order).unwrap_or_default()
+    }
+
     /// Adds `number`, whose name must not be in yet; `compare` orders another name against it.
     pub(super) fn insert(self: &mut Arc<Self>, number: u32, compare: &mut impl FnMut(u32) -> Ordering) {
         if let Some(right) = Self::insert_below(self, number, compare) {

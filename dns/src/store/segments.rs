@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use super::Version;
+use super::{Version, sealed::{Column, Row}};
 
 /// Elements of the first segment; segment `k` after it holds `FIRST << k`.
 const FIRST: usize = 8;
@@ -60,13 +60,25 @@ fn locate(index: u32) -> Option<(usize, usize)> {
 /// Values with the version since which each holds, in rising order; found at any version in logarithmic time.
 #[derive(Debug)]
 pub(super) struct Timeline<T> {
+    /// The first of them, in a file.
+    sealed: Option<Column>,
     len: AtomicU32,
     entries: Segments<OnceLock<(Version, T)>>,
 }
 
-impl<T> Timeline<T> {
-    pub(super) const fn new() -> Self {
-        Self { len: AtomicU32::new(0), entries: Segments::new() }
+impl<T: Row> Timeline<T> {
+    pub(super) const fn new(sealed: Option<Column>) -> Self {
+        Self { sealed, len: AtomicU32::new(0), entries: Segments::new() }
+    }
+
+    /// All of them, the oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Version, T)> {
+        let sealed = self.sealed.iter().flat_map(|column| (0..column.len()).filter_map(|place| column.row(place)));
+        sealed.chain((0..self.len.load(Ordering::Acquire)).filter_map(|place| self.entry(place)))
+    }
+
+    fn entry(&self, place: u32) -> Option<(Version, T)> {
+        self.entries.get(place)?.get().copied()
     }
 
     /// Adds what holds from `since` on. For the writer only. Of two values with one version the later counts.
@@ -78,35 +90,40 @@ impl<T> Timeline<T> {
     }
 
     /// What holds at `version`, and since when; `None` before the first value.
-    pub(super) fn at(&self, version: Version) -> Option<(Version, &T)> {
+    pub(super) fn at(&self, version: Version) -> Option<(Version, T)> {
         self.last(|since, _| since <= version)
     }
 
     /// The last value that `holds`, which must be true of all values up to some point and false of all behind it.
-    pub(super) fn last(&self, holds: impl Fn(Version, &T) -> bool) -> Option<(Version, &T)> {
-        let mut high = self.len.load(Ordering::Acquire);
-        let mut low = 0;
-        let entry = |index| self.entries.get(index).and_then(OnceLock::get);
-        // Live questions ask for the last value: look there first.
-        match high.checked_sub(1).and_then(entry) {
-            Some((since, value)) if holds(*since, value) => return Some((*since, value)),
-            _ => {}
-        }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if entry(middle).is_some_and(|(since, value)| holds(*since, value)) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        entry(low.checked_sub(1)?).map(|(since, value)| (*since, value))
+    pub(super) fn last(&self, holds: impl Fn(Version, &T) -> bool) -> Option<(Version, T)> {
+        last(self.len.load(Ordering::Acquire), |place| self.entry(place), &holds)
+            .or_else(|| self.sealed.as_ref().and_then(|column| last(column.len(), |place| column.row(place), &holds)))
     }
+}
+
+/// The last of `len` entries that `holds`, by bisection.
+pub(super) fn last<T>(
+    len: u32,
+    entry: impl Fn(u32) -> Option<(Version, T)>,
+    holds: impl Fn(Version, &T) -> bool,
+) -> Option<(Version, T)> {
+    // Live questions ask for the last value: look there first.
+    let end = entry(len.checked_sub(1)?)?;
+    if holds(end.0, &end.1) {
+        return Some(end);
+    }
+    let (mut low, mut high) = (0, len - 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if entry(middle).is_some_and(|(since, value)| holds(since, &value)) { low = middle + 1 } else { high = middle }
+    }
+    entry(low.checked_sub(1)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::zone::Tick;
 
     #[test]
     fn every_index_has_one_place() {
@@ -119,16 +136,17 @@ mod tests {
 
     #[test]
     fn a_timeline_shows_what_held_at_each_version() {
-        let line = Timeline::new();
+        let tick = |records| Tick { records, ..Tick::default() };
+        let line = Timeline::new(None);
         assert_eq!(line.at(Version(9)), None);
         for step in 1..100u64 {
-            line.push(Version(step * 10), step);
+            line.push(Version(step * 10), tick(step as u32));
         }
-        line.push(Version(990), 1000);
+        line.push(Version(990), tick(1000));
         assert_eq!(line.at(Version(9)), None);
         for asked in 10..990u64 {
-            assert_eq!(line.at(Version(asked)), Some((Version(asked / 10 * 10), &(asked / 10))));
+            assert_eq!(line.at(Version(asked)), Some((Version(asked / 10 * 10), tick(asked as u32 / 10))));
         }
-        assert_eq!(line.at(Version(990)), Some((Version(990), &1000)));
+        assert_eq!(line.at(Version(990)), Some((Version(990), tick(1000))));
     }
 }

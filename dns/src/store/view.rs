@@ -5,8 +5,8 @@ use std::{borrow::Cow, cmp::Ordering, fmt, ops::ControlFlow, sync::Arc};
 use conn3ction_schemas::{Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
 
 use super::{
-    Store, Version, labels,
-    node::{Facts, Node, State, StoredSet},
+    Version, Zones, labels,
+    node::{Facts, State, StoredSet},
     order,
     zone::{Held, Life, Tick, Zone},
 };
@@ -14,7 +14,7 @@ use super::{
 /// All zones as they stood right after one version, or at one point in time. It does not change while it is held.
 #[derive(Clone)]
 pub struct View {
-    store: Arc<Store>,
+    zones: Arc<Zones>,
     version: Version,
     /// If set, each zone shows the last of its versions that took effect by then.
     time: Option<Timestamp>,
@@ -34,7 +34,7 @@ pub struct ZoneView<'v> {
 #[derive(Debug)]
 pub struct OwnerView<'v> {
     zone: ZoneView<'v>,
-    held: Held,
+    held: Held<'v>,
 }
 
 /// One record set of an owner.
@@ -46,8 +46,8 @@ pub struct SetView<'a> {
 }
 
 impl View {
-    pub(super) fn new(store: Arc<Store>, version: Version, time: Option<Timestamp>) -> Self {
-        Self { store, version, time }
+    pub(super) fn new(zones: Arc<Zones>, version: Version, time: Option<Timestamp>) -> Self {
+        Self { zones, version, time }
     }
 
     /// The version that this view shows; of a view at a point in time the one that no zone goes beyond, for there each
@@ -63,9 +63,9 @@ impl View {
 
     /// The living zones in canonical order of their apexes.
     pub fn zones(&self) -> impl Iterator<Item = ZoneView<'_>> {
-        let order = self.store.zones.order.load_full();
+        let order = self.zones.order.load_full();
         let numbers = order.iter_from(&mut |_| std::cmp::Ordering::Greater);
-        numbers.filter_map(|number| self.living(self.store.zones.get(number)?))
+        numbers.filter_map(|number| self.living(self.zones.get(number)?))
     }
 
     /// The zone with exactly this apex.
@@ -79,7 +79,7 @@ impl View {
     }
 
     pub(crate) fn zone_by_wire(&self, apex: &[u8]) -> Option<ZoneView<'_>> {
-        self.living(self.store.zones.find(apex)?.1)
+        self.living(self.zones.find(apex)?.1)
     }
 
     /// [`View::zone_of`] for the lower-case wire form of a name.
@@ -87,7 +87,7 @@ impl View {
         let mut depth = labels::count(&name[..name.len() - 1]);
         let mut suffix = name;
         loop {
-            if self.store.zones.apexes_at.has(depth)
+            if self.zones.apexes_at.has(depth)
                 && let Some(zone) = self.zone_by_wire(suffix)
             {
                 return Some(zone);
@@ -103,7 +103,7 @@ impl View {
         fn rootless(name: &[u8]) -> &[u8] {
             &name[..name.len() - 1]
         }
-        let (zones, name) = (&self.store.zones, rootless(name));
+        let (zones, name) = (&*self.zones, rootless(name));
         let compare = &mut |number| match zones.get(number) {
             Some(zone) => labels::compare(rootless(zone.apex.as_wire()), name),
             None => Ordering::Less,
@@ -116,20 +116,20 @@ impl View {
 
     /// The last serial of a zone, be it living or deleted.
     pub fn last_serial(&self, apex: &Name) -> Option<Serial> {
-        let (_, zone) = self.store.zones.find(apex.as_wire())?;
+        let (_, zone) = self.zones.find(apex.as_wire())?;
         self.tick(zone)?.1.serial
     }
 
     /// The version in which the zone was last changed, created or deleted; `None` if it never was.
     pub fn last_change(&self, apex: &Name) -> Option<Version> {
-        let (_, zone) = self.store.zones.find(apex.as_wire())?;
+        let (_, zone) = self.zones.find(apex.as_wire())?;
         self.tick(zone).map(|(since, _)| since)
     }
 
     /// Whether set `key` of `owner` in zone `apex` changed after `since`, removals and the zone's own comings and goings
     /// included.
     pub fn changed_since(&self, apex: &Name, owner: &Name, key: SetKey, since: Version) -> bool {
-        let Some((_, zone)) = self.store.zones.find(apex.as_wire()) else { return false };
+        let Some((_, zone)) = self.zones.find(apex.as_wire()) else { return false };
         let Some((last, _)) = self.tick(zone) else { return false };
         if zone.lives.at(last).is_some_and(|(changed, _)| changed > since) {
             return true;
@@ -143,13 +143,13 @@ impl View {
     fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
         let (last, tick) = self.tick(zone)?;
         // A zone comes and goes in versions that touch it, so none of its lives begins or ends between `last` and here.
-        let life = (*zone.lives.at(last)?.1)?;
+        let life = zone.lives.at(last)?.1?;
         let version = if self.time.is_some() { last } else { self.version };
-        Some(ZoneView { zone, version, life, last, tick: *tick })
+        Some(ZoneView { zone, version, life, last, tick })
     }
 
     /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
-    fn tick<'v>(&self, zone: &'v Zone) -> Option<(Version, &'v Tick)> {
+    fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
         match self.time {
             None => zone.ticks.at(self.version),
             Some(time) => zone.ticks.last(|since, tick| since <= self.version && tick.time <= time),
@@ -246,7 +246,7 @@ impl<'v> ZoneView<'v> {
     /// zone's present life.
     pub fn name_changed(&self, name: &Name) -> Option<Version> {
         let found = self.find_any(self.below_apex(name)?)?;
-        let changed = found.state().head.changed;
+        let changed = found.state().changed;
         (changed > Version(0)).then_some(changed)
     }
 
@@ -259,7 +259,7 @@ impl<'v> ZoneView<'v> {
             if !labels::is_at_or_below(state.owner(), top) {
                 return ControlFlow::Break(());
             }
-            last = last.max(Some(state.head.changed).filter(|changed| *changed > Version(0)));
+            last = last.max(Some(state.changed).filter(|changed| *changed > Version(0)));
             ControlFlow::Continue(())
         });
         last
@@ -267,23 +267,33 @@ impl<'v> ZoneView<'v> {
 
     /// Whether set `key` of `owner` changed after `since` within the zone's present life, removals included.
     pub fn set_changed_since(&self, owner: &Name, key: SetKey, since: Version) -> bool {
-        let Some(found) = self.below_apex(owner).and_then(|owner| self.find_any(owner)) else { return false };
-        let state = found.state();
-        if let Some(set) = state.set(key) {
+        let Some(owner) = self.below_apex(owner) else { return false };
+        let Some(found) = self.find_any(owner) else { return false };
+        if let Some(set) = found.state().set(key) {
             return set.since > since;
         }
         // The set is gone now: it changed if any state after `since`, or the one that held then, still had it.
-        let mut walk = Some(state);
-        while let Some(state) = walk.filter(|state| state.head.since >= self.life.since) {
-            if state.set(key).is_some() {
+        let mut before = self.before(owner, found.state().since);
+        if found.state().since <= since {
+            return false;
+        }
+        while let Some(held) = before {
+            if held.state().set(key).is_some() {
                 return true;
             }
-            if state.head.since <= since {
+            if held.state().since <= since {
                 return false;
             }
-            walk = state.older();
+            before = self.before(owner, held.state().since);
         }
         false
+    }
+
+    /// The state of an owner before the one that holds since `since`, in this life.
+    fn before(&self, owner: &[u8], since: Version) -> Option<Held<'v>> {
+        let (number, newest) = self.zone.find(owner)?;
+        let before = self.zone.at(number, newest, Version(since.0.checked_sub(1)?))?;
+        (before.state().since >= self.life.since).then_some(before)
     }
 
     /// The labels of `name` below the apex; `None` if it is not in this zone.
@@ -293,17 +303,18 @@ impl<'v> ZoneView<'v> {
     }
 
     /// The state of the owner with these labels below the apex, if the name exists or is an empty non-terminal.
-    pub(crate) fn find(&self, owner: &[u8]) -> Option<Held> {
-        self.find_any(owner).filter(|held| held.state().has_sets() || held.state().head.facts.exists())
+    pub(crate) fn find(&self, owner: &[u8]) -> Option<Held<'v>> {
+        self.find_any(owner).filter(|held| held.state().has_sets() || held.state().facts.exists())
     }
 
     /// The state of an owner that exists or once existed in this life.
-    fn find_any(&self, owner: &[u8]) -> Option<Held> {
-        self.held(self.zone.find(owner)?.1)
+    fn find_any(&self, owner: &[u8]) -> Option<Held<'v>> {
+        let (number, newest) = self.zone.find(owner)?;
+        self.held(number, newest)
     }
 
-    fn held(&self, newest: arc_swap::Guard<Option<Node>>) -> Option<Held> {
-        Held::at(newest, self.version).filter(|held| held.state().head.since >= self.life.since)
+    fn held(&self, number: u32, newest: Held<'v>) -> Option<Held<'v>> {
+        self.zone.at(number, newest, self.version).filter(|held| held.state().since >= self.life.since)
     }
 
     /// Whether a name ever stood `depth` labels below the apex.
@@ -322,17 +333,17 @@ impl<'v> ZoneView<'v> {
     }
 
     /// The last owner at or before `owner` in canonical order that `accept` takes. Gives up after 4,096 names.
-    pub(crate) fn last_before(&self, owner: &[u8], accept: impl FnMut(State<'_>) -> bool) -> Option<Held> {
+    pub(crate) fn last_before(&self, owner: &[u8], accept: impl FnMut(State<'_>) -> bool) -> Option<Held<'v>> {
         self.search(&self.zone.order.load(), owner, accept)
     }
 
     /// As [`ZoneView::last_before`] among the owners of NSEC3 sets.
-    pub(crate) fn last_nsec3_before(&self, owner: &[u8], accept: impl FnMut(State<'_>) -> bool) -> Option<Held> {
+    pub(crate) fn last_nsec3_before(&self, owner: &[u8], accept: impl FnMut(State<'_>) -> bool) -> Option<Held<'v>> {
         self.search(&self.zone.nsec3.load(), owner, accept)
     }
 
-    fn search(&self, order: &order::Order, owner: &[u8], mut accept: impl FnMut(State<'_>) -> bool) -> Option<Held> {
-        let mut accept = |number| self.held(self.zone.newest(number)).filter(|held| accept(held.state()));
+    fn search(&self, order: &order::Order, owner: &[u8], mut accept: impl FnMut(State<'_>) -> bool) -> Option<Held<'v>> {
+        let mut accept = |number| self.held(number, self.zone.newest(number)?).filter(|held| accept(held.state()));
         order.last_before(&mut |other| self.zone.compare(other, owner), &mut accept, &mut 4096)
     }
 
@@ -341,13 +352,13 @@ impl<'v> ZoneView<'v> {
         self.states_after(owner).filter_map(move |held| zone.owner_view(held))
     }
 
-    fn states_after(&self, owner: &[u8]) -> impl Iterator<Item = Held> + use<'v> {
+    fn states_after(&self, owner: &[u8]) -> impl Iterator<Item = Held<'v>> + use<'v> {
         let zone = *self;
         let numbers = zone.zone.order.load_full().iter_from(&mut |other| zone.zone.compare(other, owner));
-        numbers.filter_map(move |number| zone.held(zone.zone.newest(number)))
+        numbers.filter_map(move |number| zone.held(number, zone.zone.newest(number)?))
     }
 
-    fn owner_view(&self, held: Held) -> Option<OwnerView<'v>> {
+    fn owner_view(&self, held: Held<'v>) -> Option<OwnerView<'v>> {
         held.state().has_sets().then_some(OwnerView { zone: *self, held })
     }
 }
@@ -375,12 +386,12 @@ impl OwnerView<'_> {
 
     /// The last version that changed a record set here, removals included.
     pub fn changed(&self) -> Version {
-        self.held.state().head.changed
+        self.held.state().changed
     }
 
     /// Whether a zone cut stands here: NS records below the apex.
     pub fn is_cut(&self) -> bool {
-        self.held.state().head.facts.has(Facts::CUT)
+        self.held.state().facts.has(Facts::CUT)
     }
 
     fn set_view<'a>(&self, stored: StoredSet<'a>) -> SetView<'a> {

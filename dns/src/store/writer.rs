@@ -5,10 +5,10 @@ use std::sync::Arc;
 use conn3ction_schemas::{Name, RecordSet, Serial, SetKey, Timestamp};
 
 use super::{
-    Store, Version, labels,
+    Store, Version, Zones, labels,
     node::{Base, Builder, Facts, Node, State, predecessor},
     order::Order,
-    zone::{Life, Tick, Zone},
+    zone::{Held, Life, Tick, Zone},
 };
 
 /// Places the states of an event, then publishes them at once.
@@ -36,6 +36,8 @@ use super::{
 #[derive(Debug)]
 pub struct Writer {
     store: Arc<Store>,
+    /// What readers of the store look into.
+    shown: Arc<Zones>,
     version: Version,
     time: Timestamp,
     /// By zone number.
@@ -59,10 +61,10 @@ struct Working {
 
 /// By name number: what is true of the newest state and needs no versions.
 #[derive(Debug, Default, Clone, Copy)]
-struct NameNotes(u32);
+pub(super) struct NameNotes(u32);
 
 impl NameNotes {
-    const IN_NSEC3: u32 = 1 << 31;
+    pub(super) const IN_NSEC3: u32 = 1 << 31;
 
     /// How many existing names stand right below.
     fn children(self) -> u32 {
@@ -76,15 +78,26 @@ impl NameNotes {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self {
-            store,
-            version: Version::default(),
-            time: Timestamp::default(),
-            zones: Vec::new(),
-            order: Arc::default(),
-            touched: Vec::new(),
-            builder: Builder::default(),
+    /// The writer of `store`, which shows `shown` and nothing younger.
+    pub(super) fn new(store: Arc<Store>, shown: Arc<Zones>) -> Self {
+        let count = (0..).take_while(|number| shown.get(*number).is_some()).count() as u32;
+        let zones = (0..count).filter_map(|number| shown.get(number).map(Working::of)).collect();
+        let order = Order::of_sorted(0..count);
+        shown.order.store(order.clone());
+        let version = store.published();
+        let (time, touched, builder) = (Timestamp::default(), Vec::new(), Builder::default());
+        Self { store, shown, version, time, zones, order, touched, builder }
+    }
+
+    /// Shows what this writer wrote in the place of what `store` shows; from now on it writes there. It must have written
+    /// at least as far as `store` has published.
+    pub fn take_over(&mut self, store: &Arc<Store>) {
+        debug_assert!(self.store.published() >= store.published());
+        store.zones.store(self.shown.clone());
+        let published = self.store.published();
+        self.store = store.clone();
+        if published > store.published() {
+            store.publish(published);
         }
     }
 
@@ -103,7 +116,7 @@ impl Writer {
 
     /// Ends the life of a zone with all that is in it.
     pub fn delete_zone(&mut self, apex: &Name) {
-        let Some((number, zone)) = self.store.zones.find(apex.as_wire()) else { return };
+        let Some((number, zone)) = self.shown.find(apex.as_wire()) else { return };
         if !self.is_new() || self.zones[number as usize].life.is_none() {
             return;
         }
@@ -126,14 +139,14 @@ impl Writer {
         let below = owner.as_wire().len() - apex.as_wire().len();
         let number = self.living(apex);
         self.touch(number);
-        let store = self.store.clone();
-        let Some(zone) = store.zones.get(number) else { return };
+        let shown = self.shown.clone();
+        let Some(zone) = shown.get(number) else { return };
         self.place_set(zone, number, &owner.as_wire()[..below], key, records);
     }
 
     /// Sets the serial that the zone's SOA shows from this event on.
     pub fn serial(&mut self, apex: &Name, serial: Serial) {
-        let Some((number, _)) = self.store.zones.find(apex.as_wire()).filter(|_| self.is_new()) else { return };
+        let Some((number, _)) = self.shown.find(apex.as_wire()).filter(|_| self.is_new()) else { return };
         self.zones[number as usize].tick.serial = Some(serial);
         self.touch(number);
     }
@@ -147,12 +160,12 @@ impl Writer {
             let working = &mut self.zones[number as usize];
             working.is_touched = false;
             working.tick.time = self.time;
-            let Some(zone) = self.store.zones.get(number) else { continue };
+            let Some(zone) = self.shown.get(number) else { continue };
             show(&zone.order, &working.order);
             show(&zone.nsec3, &working.nsec3);
             zone.ticks.push(self.version, working.tick);
         }
-        show(&self.store.zones.order, &self.order);
+        show(&self.shown.order, &self.order);
         self.store.publish(self.version);
     }
 
@@ -161,7 +174,7 @@ impl Writer {
     }
 
     fn lives(&self, apex: &Name) -> bool {
-        let found = self.store.zones.find(apex.as_wire());
+        let found = self.shown.find(apex.as_wire());
         found.is_some_and(|(number, _)| self.zones[number as usize].life.is_some())
     }
 
@@ -175,13 +188,13 @@ impl Writer {
 
     /// The number of the zone at `apex`, which lives from now on if it did not.
     fn living(&mut self, apex: &Name) -> u32 {
-        let number = match self.store.zones.find(apex.as_wire()) {
+        let number = match self.shown.find(apex.as_wire()) {
             Some((number, _)) => number,
             None => {
                 let number = self.zones.len() as u32;
-                self.store.zones.add(number, apex.clone());
+                self.shown.add(number, apex.clone(), None);
                 self.zones.push(Working::default());
-                let zones = &self.store.zones;
+                let zones = &self.shown;
                 self.order.insert(number, &mut |other| zones.get(other).map(|zone| &zone.apex).cmp(&Some(apex)));
                 number
             }
@@ -190,7 +203,7 @@ impl Writer {
         if working.life.is_none() {
             let life = Life { since: self.version, created_at: self.time };
             working.life = Some(life);
-            if let Some(zone) = self.store.zones.get(number) {
+            if let Some(zone) = self.shown.get(number) {
                 zone.lives.push(self.version, Some(life));
             }
             self.touch(number);
@@ -201,8 +214,9 @@ impl Writer {
     fn place_set(&mut self, zone: &Zone, zone_number: u32, owner: &[u8], key: SetKey, records: Option<&RecordSet>) {
         let version = self.version;
         let working = &mut self.zones[zone_number as usize];
-        let (number, newest) = working.newest(zone, owner);
-        let base = working.base(newest.as_ref(), version, owner, number);
+        let found = zone.find(owner);
+        let number = found.as_ref().map(|(number, _)| *number);
+        let base = working.base(found.as_ref(), version, owner);
         let gone = base.now.and_then(|now| now.set(key));
         if gone.is_none() && records.is_none() {
             return;
@@ -211,9 +225,9 @@ impl Writer {
         let new_records = records.map_or(0, |set| set.rdata().len() as u32);
         working.tick.records = working.tick.records.saturating_sub(gone_records) + new_records;
         working.tick.sets = working.tick.sets.saturating_sub(gone.is_some().into()) + u32::from(records.is_some());
-        let existed = base.now.is_some_and(|now| now.head.facts.exists());
+        let existed = base.now.is_some_and(|now| now.facts.exists());
         let node = self.builder.with_set(&base, version, key, records);
-        let exists = node.header.header.facts.exists();
+        let exists = State::of(&node).facts.exists();
         working.place(zone, owner, number, node);
         if existed != exists {
             self.tell_parents(zone, zone_number, owner, exists);
@@ -226,13 +240,14 @@ impl Writer {
         let working = &mut self.zones[zone_number as usize];
         let mut child = owner;
         while let Some(owner) = labels::parent(child) {
-            let (number, newest) = working.newest(zone, owner);
+            let found = zone.find(owner);
+            let number = found.as_ref().map(|(number, _)| *number);
             if let Some(number) = number {
                 working.names[number as usize].count_child(comes);
             }
-            let base = working.base(newest.as_ref(), version, owner, number);
+            let base = working.base(found.as_ref(), version, owner);
             let has_children = number.map_or(comes, |_| base.has_children);
-            let before = base.now.map(|now| now.head.facts).unwrap_or_default();
+            let before = base.now.map(|now| now.facts).unwrap_or_default();
             let mut facts = before.with(Facts::EMPTY_NON_TERMINAL, has_children && !before.has(Facts::DATA));
             if labels::is_wildcard(child) {
                 facts = facts.with(Facts::WILDCARD_CHILD, comes);
@@ -253,28 +268,38 @@ impl Writer {
 }
 
 impl Working {
-    /// The number and newest node of `owner`, whatever life it is of.
-    fn newest(&self, zone: &Zone, owner: &[u8]) -> (Option<u32>, Option<Node>) {
-        match zone.find(owner) {
-            Some((number, node)) => (Some(number), node.clone()),
-            None => (None, None),
-        }
+    /// What is known of a zone that was sealed.
+    fn of(zone: &Zone) -> Self {
+        let Some(sealed) = &zone.sealed else { return Self::default() };
+        let order = Order::of_sorted(0..sealed.len());
+        let nsec3 = Order::of_sorted(sealed.nsec3());
+        zone.order.store(order.clone());
+        zone.nsec3.store(nsec3.clone());
+        let life = zone.lives.last(|_, _| true).and_then(|(_, life)| life);
+        let tick = zone.ticks.last(|_, _| true).map(|(_, tick)| tick).unwrap_or_default();
+        let names = sealed.children().map(NameNotes).collect();
+        Self { life, tick, is_touched: false, order, nsec3, names }
     }
 
     /// What the state of `owner` at `version` grows from; a state of an earlier life counts for nothing.
-    fn base<'a>(&self, newest: Option<&'a Node>, version: Version, owner: &'a [u8], number: Option<u32>) -> Base<'a> {
+    fn base<'a>(&self, found: Option<&'a (u32, Held<'_>)>, version: Version, owner: &'a [u8]) -> Base<'a> {
         let born = self.life.map_or(version, |life| life.since);
         Base {
-            now: newest.map(State::of).filter(|state| state.head.since >= born),
-            older: newest.and_then(|node| predecessor(node, version)),
+            now: found.map(|(_, held)| held.state()).filter(|state| state.since >= born),
+            older: match found {
+                Some((_, Held::Newest(node))) => node.as_ref().and_then(|node| predecessor(node, version)),
+                Some((_, Held::Past(node))) => predecessor(node, version),
+                // A sealed state is found without a link to it.
+                Some((_, Held::Sealed(_))) | None => None,
+            },
             owner,
-            has_children: number.is_some_and(|number| self.names[number as usize].children() > 0),
+            has_children: found.is_some_and(|(number, _)| self.names[*number as usize].children() > 0),
         }
     }
 
     /// Puts `node` into its slot; a new name gets a number and its place in the order.
     fn place(&mut self, zone: &Zone, owner: &[u8], number: Option<u32>, node: Node) -> u32 {
-        let facts = node.header.header.facts;
+        let facts = State::of(&node).facts;
         let depth = labels::count(owner);
         if facts.has(Facts::CUT) {
             zone.cuts_at.add(depth);

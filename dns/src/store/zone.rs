@@ -11,8 +11,9 @@ use conn3ction_schemas::{Name, Serial, Timestamp};
 use super::{
     Version,
     index::Index,
-    node::{Head, Node, State},
+    node::{Node, State},
     order::Order,
+    sealed::{Row, SealedZone},
     segments::{Segments, Timeline},
 };
 
@@ -33,6 +34,8 @@ pub(super) struct Zone {
     pub(super) names_at: Depths,
     pub(super) cuts_at: Depths,
     pub(super) dnames_at: Depths,
+    /// What stood when the zone was sealed: the names up to its count, and their states until then.
+    pub(super) sealed: Option<SealedZone>,
     hasher: foldhash::quality::RandomState,
 }
 
@@ -53,18 +56,20 @@ pub(super) struct Tick {
 }
 
 impl Zone {
-    pub(super) fn new(apex: Name) -> Self {
+    pub(super) fn new(apex: Name, sealed: Option<SealedZone>) -> Self {
+        let [names_at, cuts_at, dnames_at] = sealed.as_ref().map(SealedZone::depths).unwrap_or_default();
         Self {
             apex,
-            lives: Timeline::new(),
-            ticks: Timeline::new(),
+            lives: Timeline::new(sealed.as_ref().map(SealedZone::lives)),
+            ticks: Timeline::new(sealed.as_ref().map(SealedZone::ticks)),
             index: Index::new(),
             slots: Segments::new(),
             order: ArcSwap::default(),
             nsec3: ArcSwap::default(),
-            names_at: Depths::default(),
-            cuts_at: Depths::default(),
-            dnames_at: Depths::default(),
+            names_at,
+            cuts_at,
+            dnames_at,
+            sealed,
             hasher: foldhash::quality::RandomState::default(),
         }
     }
@@ -73,8 +78,11 @@ impl Zone {
         hash(&self.hasher, owner)
     }
 
-    /// The number and newest node of `owner`.
-    pub(super) fn find(&self, owner: &[u8]) -> Option<(u32, Guard<Option<Node>>)> {
+    /// The number and newest state of `owner`.
+    pub(super) fn find(&self, owner: &[u8]) -> Option<(u32, Held<'_>)> {
+        if let Some(number) = self.sealed.as_ref().and_then(|sealed| sealed.find(owner)) {
+            return Some((number, self.newest(number)?));
+        }
         let mut found = None;
         let number = self.index.find(self.hash(owner), |number| {
             let Some(slot) = self.slots.get(number) else { return false };
@@ -85,21 +93,46 @@ impl Zone {
             }
             is_it
         })?;
-        Some((number, found?))
+        Some((number, Held::Newest(found?)))
     }
 
-    /// The newest node of name `number`.
-    pub(super) fn newest(&self, number: u32) -> Guard<Option<Node>> {
-        match self.slots.get(number) {
-            Some(slot) => slot.load(),
-            None => Guard::from_inner(None),
+    /// The newest state of name `number`.
+    pub(super) fn newest(&self, number: u32) -> Option<Held<'_>> {
+        if let Some(slot) = self.slots.get(number) {
+            let node = slot.load();
+            if node.is_some() {
+                return Some(Held::Newest(node));
+            }
         }
+        self.sealed.as_ref()?.newest(number).map(Held::Sealed)
+    }
+
+    /// What held of name `number`, whose newest state is `newest`, at `version`.
+    pub(super) fn at<'z>(&'z self, number: u32, newest: Held<'z>, version: Version) -> Option<Held<'z>> {
+        match &newest {
+            Held::Newest(node) => {
+                let node = node.as_ref()?;
+                match State::node_at(node, version) {
+                    Some(then) if std::ptr::eq(node, then) => return Some(newest),
+                    Some(then) => return Some(Held::Past(then.clone())),
+                    // All that is in memory is younger.
+                    None => {}
+                }
+            }
+            Held::Past(node) if State::of(node).since <= version => return Some(newest),
+            Held::Sealed(state) if state.since <= version => return Some(newest),
+            Held::Past(_) | Held::Sealed(_) => {}
+        }
+        self.sealed.as_ref()?.at(number, version).map(Held::Sealed)
     }
 
     /// How name `number` stands to `owner` in canonical order.
     pub(super) fn compare(&self, number: u32, owner: &[u8]) -> std::cmp::Ordering {
-        match &*self.newest(number) {
-            Some(node) => super::labels::compare(State::of(node).owner(), owner),
+        if let Some(sealed) = self.sealed.as_ref().and_then(|sealed| sealed.owner(number)) {
+            return super::labels::compare(sealed, owner);
+        }
+        match self.newest(number) {
+            Some(held) => super::labels::compare(held.state().owner(), owner),
             None => std::cmp::Ordering::Less,
         }
     }
@@ -117,6 +150,14 @@ pub(super) fn hash(hasher: &foldhash::quality::RandomState, octets: &[u8]) -> u3
 pub(super) struct Depths([AtomicU64; 2]);
 
 impl Depths {
+    pub(super) const fn of(words: [u64; 2]) -> Self {
+        Self([AtomicU64::new(words[0]), AtomicU64::new(words[1])])
+    }
+
+    pub(super) fn words(&self) -> [u64; 2] {
+        [self.0[0].load(Ordering::Acquire), self.0[1].load(Ordering::Acquire)]
+    }
+
     pub(super) fn add(&self, depth: usize) {
         let bit = 1 << (depth % 64);
         let word = &self.0[depth / 64 % 2];
@@ -136,28 +177,43 @@ impl Depths {
 
 /// The state of an owner, kept alive while it is looked at. The newest state costs no reference count.
 #[derive(Debug)]
-pub(crate) enum Held {
+pub(crate) enum Held<'z> {
     Newest(Guard<Option<Node>>),
     Past(Node),
+    Sealed(State<'z>),
 }
 
-static NOTHING: Head = Head::NOTHING;
-
-impl Held {
-    /// What held at `version`.
-    pub(super) fn at(node: Guard<Option<Node>>, version: Version) -> Option<Self> {
-        let newest = node.as_ref()?;
-        let then = State::node_at(newest, version)?;
-        if std::ptr::eq(newest, then) {
-            return Some(Self::Newest(node));
-        }
-        Some(Self::Past(then.clone()))
-    }
-
+impl Held<'_> {
     pub(crate) fn state(&self) -> State<'_> {
         match self {
-            Self::Newest(node) => node.as_ref().map_or(State { head: &NOTHING, octets: &[] }, State::of),
+            Self::Newest(node) => node.as_ref().map_or(State::NOTHING, State::of),
             Self::Past(node) => State::of(node),
+            Self::Sealed(state) => *state,
         }
+    }
+}
+
+impl Row for Tick {
+    fn read(row: [u64; 3]) -> Self {
+        let [time, counts, serial] = row;
+        let (has_serial, serial) = (serial >> 32 != 0, Serial(serial as u32));
+        let (records, sets) = ((counts >> 32) as u32, counts as u32);
+        Self { time: Timestamp(time as i64), serial: has_serial.then_some(serial), records, sets }
+    }
+
+    fn row(&self) -> [u64; 3] {
+        let serial = self.serial.map_or(0, |serial| 1 << 32 | u64::from(serial.0));
+        [self.time.0 as u64, u64::from(self.records) << 32 | u64::from(self.sets), serial]
+    }
+}
+
+impl Row for Option<Life> {
+    fn read(row: [u64; 3]) -> Self {
+        let [since, created_at, lives] = row;
+        (lives != 0).then_some(Life { since: Version(since), created_at: Timestamp(created_at as i64) })
+    }
+
+    fn row(&self) -> [u64; 3] {
+        self.map_or([0; 3], |life| [life.since.0, life.created_at.0 as u64, 1])
     }
 }
