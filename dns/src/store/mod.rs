@@ -27,8 +27,8 @@ use arc_swap::ArcSwap;
 use conn3ction_schemas::{Name, Revision, Timestamp};
 use tokio::sync::watch;
 
+pub use sealed::{SealError, Sealed};
 pub use view::{OwnerView, SetView, View, ZoneView};
-pub use sealed::{Sealed, SealError};
 pub use writer::Writer;
 pub(crate) use zone::Held;
 

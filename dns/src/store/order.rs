@@ -31,7 +31,8 @@ impl Order {
             level.push((leaf[0], Arc::new(Self::Leaf(leaf))));
         }
         while level.len() > 1 {
-            let chunks = level.chunks(WIDTH - 1).map(|children| (children[0].0, Arc::new(Self::Inner(children.to_vec()))));
+            let chunks =
+                level.chunks(WIDTH - 1).map(|children| (children[0].0, Arc::new(Self::Inner(children.to_vec()))));
             level = chunks.collect();
         }
         level.pop().map(|(_, order)| order).unwrap_or_default()

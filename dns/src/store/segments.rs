@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use super::{Version, sealed::{Column, Row}};
+use super::{
+    Version,
+    sealed::{Column, Row},
+};
 
 /// Elements of the first segment; segment `k` after it holds `FIRST << k`.
 const FIRST: usize = 8;

@@ -273,18 +273,13 @@ impl<'v> ZoneView<'v> {
             return set.since > since;
         }
         // The set is gone now: it changed if any state after `since`, or the one that held then, still had it.
-        let mut before = self.before(owner, found.state().since);
-        if found.state().since <= since {
-            return false;
-        }
-        while let Some(held) = before {
-            if held.state().set(key).is_some() {
+        let mut held = found;
+        while held.state().since > since {
+            let Some(before) = self.before(owner, held.state().since) else { return false };
+            if before.state().set(key).is_some() {
                 return true;
             }
-            if held.state().since <= since {
-                return false;
-            }
-            before = self.before(owner, held.state().since);
+            held = before;
         }
         false
     }
@@ -342,7 +337,12 @@ impl<'v> ZoneView<'v> {
         self.search(&self.zone.nsec3.load(), owner, accept)
     }
 
-    fn search(&self, order: &order::Order, owner: &[u8], mut accept: impl FnMut(State<'_>) -> bool) -> Option<Held<'v>> {
+    fn search(
+        &self,
+        order: &order::Order,
+        owner: &[u8],
+        mut accept: impl FnMut(State<'_>) -> bool,
+    ) -> Option<Held<'v>> {
         let mut accept = |number| self.held(number, self.zone.newest(number)?).filter(|held| accept(held.state()));
         order.last_before(&mut |other| self.zone.compare(other, owner), &mut accept, &mut 4096)
     }

@@ -185,8 +185,24 @@ impl Section {
         let [[a, b], [c, d], [e, f]] = self.depths;
         let (names, index, nsec3, lives, ticks) = (self.names, self.index, self.nsec3, self.lives, self.ticks);
         [
-            names.0, names.1, index.0, index.1, self.children, nsec3.0, nsec3.1, lives.0, lives.1, ticks.0, ticks.1, a,
-            b, c, d, e, f, self.states,
+            names.0,
+            names.1,
+            index.0,
+            index.1,
+            self.children,
+            nsec3.0,
+            nsec3.1,
+            lives.0,
+            lives.1,
+            ticks.0,
+            ticks.1,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            self.states,
         ]
     }
 
@@ -314,7 +330,8 @@ impl SealedZone {
     fn state<'z>(&'z self, name: &NameRecord<'z>, place: u32) -> Option<State<'z>> {
         let file = &*self.file.octets;
         let (since, at) = self.place(name, place)?;
-        let (changed, facts, high, low) = (be64(file, at)?, *file.get(at + 8)?, *file.get(at + 9)?, *file.get(at + 10)?);
+        let (changed, facts, high, low) =
+            (be64(file, at)?, *file.get(at + 8)?, *file.get(at + 9)?, *file.get(at + 10)?);
         let sets = usize::from(u16::from_be_bytes([high, low]));
         let directory = file.get(at + 11..at + 11 + sets * SEALED_ENTRY)?;
         Some(State::sealed((Version(since), Version(changed), Facts(facts)), name.owner, directory, file))

@@ -25,7 +25,8 @@ impl Store {
     /// The system's; what was at `path` before is still there.
     pub fn seal(&self, version: Version, attachment: &[u8], path: &Path) -> io::Result<()> {
         let aside = path.with_extension("unfinished");
-        let mut out = Out { file: BufWriter::with_capacity(1 << 20, File::create(&aside)?), at: 0, crc: Default::default() };
+        let mut out =
+            Out { file: BufWriter::with_capacity(1 << 20, File::create(&aside)?), at: 0, crc: Default::default() };
         write(&self.zones.load_full(), version.min(self.published()), attachment, &mut out)?;
         let file = out.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
