@@ -1,6 +1,7 @@
 //! A node: build, spawn, drain.
 
 use std::{
+    io::IsTerminal,
     net::SocketAddr,
     path::Path,
     sync::{
@@ -60,6 +61,8 @@ pub struct NodeState {
     pub views: Views,
     /// Bearer tokens, if a token file is set.
     pub(crate) tokens: Option<Tokens>,
+    /// Requests may name any host; else only this machine by address or as localhost.
+    pub(crate) any_host: bool,
     /// Ends streams and tasks.
     pub stop: CancellationToken,
     pub(crate) committer: CommitterHandle<Decisions<Views>>,
@@ -115,7 +118,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 fn log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
@@ -157,6 +161,7 @@ impl Node {
             ledger,
             views,
             tokens,
+            any_host: config.any_host,
             stop: stop.clone(),
             committer,
             closed: std::sync::Mutex::default(),

@@ -99,7 +99,8 @@ pub struct Settings {
     /// Token file: a line `SHA256-HEX ACTOR read|write` each. When set, writes need a token.
     #[arg(long, env = "CONN3CTION_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
-    /// Listen beyond loopback without tokens: anybody who reaches the port may write.
+    /// Listen beyond loopback without tokens: anybody who reaches the port may write. On loopback: take requests for any
+    /// host, as a proxy in front may pass them on.
     #[arg(long, env = "CONN3CTION_ALLOW_OPEN", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_open: Option<bool>,
     /// How log lines look [default: text].
@@ -174,6 +175,8 @@ pub struct Config {
     pub etcd: Option<Etcd>,
     /// Token file.
     pub tokens: Option<PathBuf>,
+    /// Whether requests may name any host.
+    pub any_host: bool,
     /// How log lines look.
     pub log_format: LogFormat,
 }
@@ -294,7 +297,8 @@ impl Settings {
 
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let http_listen = self.http_listen.unwrap_or(loopback(self.port.unwrap_or(8080)));
-        if self.tokens.is_none() && !self.allow_open.unwrap_or(false) && !http_listen.ip().is_loopback() {
+        let allow_open = self.allow_open.unwrap_or(false);
+        if self.tokens.is_none() && !allow_open && !http_listen.ip().is_loopback() {
             let detail = format!(
                 "{http_listen} can be reached from elsewhere and no tokens are set, so anybody could write; set tokens, or allow-open to do it all the same"
             );
@@ -428,6 +432,7 @@ impl Settings {
             zones,
             etcd,
             tokens: self.tokens,
+            any_host: allow_open || !http_listen.ip().is_loopback(),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
         })
     }

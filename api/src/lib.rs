@@ -20,5 +20,6 @@ pub mod http;
 pub mod import;
 pub mod migrate;
 pub mod moment;
+mod path;
 pub mod plan;
 mod responder;

@@ -7,11 +7,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex},
 };
 
 /// A running `conn3ction serve`; killed when dropped.
 pub struct Conn3ction {
     child: Child,
+    log: Arc<(Mutex<String>, Condvar)>,
     /// Where HTTP listens.
     pub http: SocketAddr,
     /// Where DNS listens.
@@ -25,8 +27,11 @@ impl Conn3ction {
     ///
     /// It ended before; what it printed is the error.
     pub fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        let own = [("--http-listen", "127.0.0.1:0"), ("--dns-listen", "127.0.0.1:0"), ("--log-format", "json")];
+        let own = own.iter().filter(|(flag, _)| !arguments.contains(flag)).flat_map(|(flag, value)| [flag, value]);
         let mut child = Command::new(binary())
-            .args(["serve", "--http-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0", "--log-format", "json"])
+            .arg("serve")
+            .args(own)
             .arg("--data")
             .arg(data)
             .args(arguments)
@@ -47,12 +52,34 @@ impl Conn3ction {
             printed.push('\n');
             if let (Some(http), Some(dns)) = (http, dns) {
                 // Reads on, so that the server never waits for a full pipe.
-                std::thread::spawn(move || lines.for_each(drop));
-                return Ok(Self { child, http, dns });
+                let log = Arc::new((Mutex::new(printed), Condvar::new()));
+                let more = log.clone();
+                std::thread::spawn(move || {
+                    for line in lines.map_while(Result::ok) {
+                        let mut log = more.0.lock().expect("the log");
+                        log.push_str(&line);
+                        log.push('\n');
+                        more.1.notify_all();
+                    }
+                });
+                return Ok(Self { child, log, http, dns });
             }
         }
         let status = child.wait()?;
         anyhow::bail!("conn3ction ended with {status}:\n{printed}")
+    }
+
+    /// What the server has logged so far.
+    pub fn logged(&self) -> String {
+        self.log.0.lock().expect("the log").clone()
+    }
+
+    /// What the server has logged, as soon as `text` is in it; at most a minute is waited for that.
+    pub fn logged_until(&self, text: &str) -> String {
+        let log = self.log.0.lock().expect("the log");
+        let limit = std::time::Duration::from_secs(60);
+        let waited = self.log.1.wait_timeout_while(log, limit, |log| !log.contains(text)).expect("the log");
+        waited.0.clone()
     }
 
     /// Sends a request without further headers.

@@ -10,6 +10,7 @@ use super::{
     state::State,
     work::{SetId, Work},
 };
+use crate::path;
 
 /// The TTL of records in a zone that has no SOA to say it; a zone's default is the TTL of its SOA.
 pub(super) const DEFAULT_TTL_SECS: u32 = 60;
@@ -173,6 +174,6 @@ fn exists<S: State + ?Sized>(work: &Work<'_, S>, change: &Change, id: &SetId) ->
         Some(since) => format!("{owner} {set} exists since {since}"),
         None => format!("{owner} {set} is made by an earlier change of this request"),
     };
-    let hint = format!("PUT /records/{owner}/{} replaces it", id.key.rtype);
+    let hint = format!("PUT /records/{}/{} replaces it", path::segment(&owner), id.key.rtype);
     BadItem::at(RefusalKind::RecordExists, format!("{}/name", change.pointer), detail).hint(hint)
 }

@@ -36,10 +36,12 @@ pub(super) fn zone<S: State + ?Sized>(state: &S, change: &Change, rtype: Option<
             let detail = format!("the DS of {} stands in the zone above it, which is not here", owner.without_dot());
             (detail, "give the DS to whoever serves the parent zone".to_owned())
         } else {
-            let parent = owner.parent().unwrap_or_else(Name::root).without_dot();
+            // Nobody who forgot a zone means a top-level domain.
+            let parent = owner.parent().filter(|parent| parent.label_count() > 1);
+            let missing = parent.as_ref().unwrap_or(owner).without_dot();
             (
                 format!("{} is in no zone here", owner.without_dot()),
-                format!("POST /zones {{\"name\":\"{parent}\"}} first"),
+                format!("POST /zones {{\"name\":\"{missing}\"}} first"),
             )
         };
         BadItem::at(RefusalKind::OutsideZones, format!("{}/name", change.pointer), detail).hint(hint)

@@ -78,7 +78,11 @@ fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
     let mut decoder = serde_json::Deserializer::from_slice(octets);
     let fault = |pointer: String, error: &serde_json::Error| {
         let text = error.to_string();
-        let detail = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        let detail = text
+            .split(" at line ")
+            .next()
+            .unwrap_or(&text)
+            .replace("expected u32", "expected a number from 0 to 4294967295");
         let (kind, hint) = match unknown_member(&detail) {
             Some((member, known)) => (ProblemKind::UnknownParameter, nearest(member, known.into_iter())),
             None => (ProblemKind::Malformed, None),
@@ -93,6 +97,11 @@ fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
         };
         Problem::new(kind, format!("the body is not what this route takes: {detail}")).with([item])
     };
+    // Else serde would take a list of the members' values in their order, too.
+    if let Some(first) = octets.iter().find(|octet| !octet.is_ascii_whitespace()).filter(|first| **first != b'{') {
+        let detail = format!("the body is not what this route takes: a JSON object, not {:?}...", char::from(*first));
+        return Err(Problem::new(ProblemKind::Malformed, detail).with([ProblemError::pointer("", "is no JSON object")]));
+    }
     let value =
         serde_path_to_error::deserialize(&mut decoder).map_err(|error| fault(pointer(error.path()), error.inner()))?;
     decoder.end().map_err(|error| fault(String::new(), &error))?;
@@ -148,6 +157,7 @@ mod tests {
         assert_eq!(problem.kind, ProblemKind::Malformed);
         assert_eq!(problem.errors[0].pointer.as_deref(), Some("/inner/0/ttl"));
         assert!(parse::<Outer>(br#"{"inner":[]} x"#).is_err());
+        assert!(parse::<Outer>(b"[[]]").is_err(), "members by place");
         assert!(parse::<Outer>(&[b'['; 100_000]).is_err());
     }
 }

@@ -13,6 +13,7 @@ use super::{
     writing::{self, Order},
 };
 use crate::decide::{
+    BadItem, RefusalKind,
     command::{Intent, Op},
     input::{self, RawChange},
 };
@@ -48,6 +49,9 @@ pub(super) async fn change(
             Err(bad) => items.extend(bad),
         }
     }
+    if set.changes.is_empty() {
+        items.push(BadItem::at(RefusalKind::InvalidRecord, "/changes", "a change set has at least one change"));
+    }
     if !items.is_empty() {
         return Err(writing::refused(items));
     }
@@ -55,7 +59,7 @@ pub(super) async fn change(
     let order = Order { caller, reason: set.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
     let answer = writing::submit(&node, order, Intent::ChangeRecords(changes)).await?;
     node.shown(answer.revision()).await?;
-    Ok(answer.into_response(&node))
+    answer.into_response(&node).await
 }
 
 const fn op(op: json::Op) -> Op {

@@ -2,12 +2,15 @@
 
 use axum::{
     extract::Path,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Uri, header},
     response::{Html, IntoResponse, Response},
 };
 use pulldown_cmark::{Options, Parser, html};
 
-use super::problem::{Problem, ProblemKind};
+use super::{
+    problem::{Problem, ProblemKind},
+    query::Query,
+};
 
 /// The OpenAPI 3.1 document.
 pub(super) const OPENAPI: &str = include_str!("../../../schemas/openapi.json");
@@ -19,28 +22,31 @@ macro_rules! files {
 const PAGES: &[(&str, &str)] =
     files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "point-in-time.md", "operations.md");
 
-pub(super) async fn openapi() -> Response {
-    with_type(OPENAPI, "application/json")
+pub(super) async fn openapi(uri: Uri) -> Result<Response, Problem> {
+    Query::parse(&uri, &[])?;
+    Ok(with_type(OPENAPI, "application/json"))
 }
 
-pub(super) async fn index() -> Response {
-    page(Path("index".into())).await
+pub(super) async fn index(uri: Uri) -> Result<Response, Problem> {
+    page(Path("index".into()), uri).await
 }
 
-pub(super) async fn page(Path(name): Path<String>) -> Response {
+pub(super) async fn page(Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    Query::parse(&uri, &[])?;
     match find(PAGES, &format!("{}.md", name.trim_end_matches(".md"))) {
-        Some(text) => rendered(&name, text),
-        None => Problem::new(ProblemKind::NotFound, format!("no page {name}")).into_response(),
+        Some(text) => Ok(rendered(&name, text)),
+        None => Err(Problem::new(ProblemKind::NotFound, format!("no page {name}"))),
     }
 }
 
-pub(super) async fn problem(Path(name): Path<String>) -> Response {
+pub(super) async fn problem(Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    Query::parse(&uri, &[])?;
     match ProblemKind::ALL.iter().find(|kind| kind.slug() == name) {
         Some(kind) => {
             let text = format!("# {}\n\n`{name}`, status {}\n\n{}\n", kind.title(), kind.status(), kind.explanation());
-            rendered(kind.title(), &text)
+            Ok(rendered(kind.title(), &text))
         }
-        None => Problem::new(ProblemKind::NotFound, format!("no problem {name}")).into_response(),
+        None => Err(Problem::new(ProblemKind::NotFound, format!("no problem {name}"))),
     }
 }
 

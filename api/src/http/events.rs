@@ -34,8 +34,6 @@ const IN_LISTS: usize = 100;
 const ALONE: usize = 1_000;
 /// Octets of events read from the ledger at once.
 const READ_OCTETS: usize = 1 << 20;
-/// Events in a list without `limit`.
-const DEFAULT_LIMIT: usize = 1_000;
 
 const PARAMETERS: [&str; 13] =
     ["zone", "under", "name", "type", "actor", "kind", "reason", "request_id", "order", "limit", "after", "from", "to"];
@@ -55,7 +53,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         return Ok(follow(node, filter, after).into_response());
     }
     let head = node.head_known();
-    let limit = query.parsed("limit", "a number")?.unwrap_or(DEFAULT_LIMIT).clamp(1, 10_000);
+    let limit = query.limit()?;
     let descending = match query.text("order") {
         None | Some("asc") => false,
         Some("desc") => true,
@@ -63,29 +61,43 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     };
     let after = query.text("after").map(number).transpose()?;
     let (from, to) = filter.span(&node, &query, head).await?;
-    let mut rows = Vec::new();
+    let span = filter.span_as_asked(&node, from, to);
     let mut pieces = if descending {
         Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to))))
             as Pieces
     } else {
         Box::pin(forward(node.clone(), after.map_or(from, |after| after.next().max(from)), to)) as Pieces
     };
-    let mut more = None;
-    'pages: while let Some(events) = pieces.next().await {
+    let format = Format::accepted(&headers);
+    let Some(limit) = limit else {
+        let reader = node.clone();
+        let rows = pieces.then(move |events| {
+            let (node, filter) = (reader.clone(), filter.clone());
+            async move { filter.rows(&node, events?).await }
+        });
+        return Ok(reading::stamp(&node, head, list::begun(format, rows).await?));
+    };
+    let mut rows = Vec::new();
+    while rows.len() <= limit
+        && let Some(events) = pieces.next().await
+    {
         for event in events? {
-            if let Some(row) = filter.row(&node, &event, IN_LISTS).await? {
-                if rows.len() == limit {
-                    more = rows.last().map(|last: &json::EventJson| last.revision.to_string());
-                    break 'pages;
-                }
-                rows.push(row);
+            rows.extend(filter.row(&node, &event, IN_LISTS).await?);
+            if rows.len() > limit {
+                break;
             }
         }
     }
-    let response = reading::stamp(&node, head, list::whole(Format::accepted(&headers), &rows));
-    Ok(match more {
-        Some(after) => list::next_page(response, &uri, "", &after),
-        None => response,
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let response = reading::stamp(&node, head, list::whole(format, &rows));
+    Ok(match rows.last() {
+        Some(last) if more => {
+            let mut changed = Vec::from(span);
+            changed.push(("after", last.revision.to_string()));
+            list::next_page(response, &uri, &changed)
+        }
+        _ => response,
     })
 }
 
@@ -157,9 +169,16 @@ fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item
 pub(super) async fn show(State(node): State<Shared>, Path(rev): Path<String>, uri: Uri) -> Result<Response, Problem> {
     reading::wait(&node, &Query::parse(&uri, &[])?).await?;
     let event = node.event(reading::revision(&node, &rev)?).await?;
-    let row = Filter::default().row(&node, &event, ALONE).await?;
+    let row = alone(&node, &event).await?;
     let head = node.head_known();
     Ok(reading::stamp(&node, head, Json(row).into_response()))
+}
+
+/// An event with its first changes.
+pub(super) async fn alone(node: &Shared, event: &Arc<Event>) -> Result<json::EventJson, Problem> {
+    let mut row = json::EventJson::new(&event.header, Vec::new());
+    Filter::default().changes_into(&mut row, node, event, ALONE).await?;
+    Ok(row)
 }
 
 pub(super) async fn changes(
@@ -260,6 +279,24 @@ impl Filter {
         Ok((from, to))
     }
 
+    /// `from` and `to` as the next page's link names them: neither an age nor the present moves on between two pages.
+    fn span_as_asked(&self, node: &Shared, from: Revision, to: Revision) -> [(&'static str, String); 2] {
+        let named = |time: Option<Timestamp>, revision| match time {
+            Some(time) => time.to_string(),
+            None => node.token(revision).to_string(),
+        };
+        [("from", named(self.since, from)), ("to", named(self.until, to))]
+    }
+
+    /// The events that are wanted, as lists show them.
+    async fn rows(&self, node: &Shared, events: Vec<Arc<Event>>) -> Result<Vec<json::EventJson>, Problem> {
+        let mut rows = Vec::new();
+        for event in events {
+            rows.extend(self.row(node, &event, IN_LISTS).await?);
+        }
+        Ok(rows)
+    }
+
     /// The event with its first `most` matching changes; `None` if it is not wanted.
     async fn row(&self, node: &Shared, event: &Arc<Event>, most: usize) -> Result<Option<json::EventJson>, Problem> {
         let header = &event.header;
@@ -268,6 +305,19 @@ impl Filter {
         }
         let narrow = self.under.is_some() || self.name.is_some() || self.rtype.is_some() || self.zone.is_some();
         let mut row = json::EventJson::new(header, Vec::new());
+        self.changes_into(&mut row, node, event, most).await?;
+        Ok((!narrow || !row.changes.is_empty()).then_some(row))
+    }
+
+    /// Adds the first `most` changes that are wanted.
+    async fn changes_into(
+        &self,
+        row: &mut json::EventJson,
+        node: &Shared,
+        event: &Arc<Event>,
+        most: usize,
+    ) -> Result<(), Problem> {
+        let header = &event.header;
         let mut pieces = node.deltas(event.clone());
         while row.changes.len() < most
             && let Some(deltas) = pieces.next().await
@@ -275,7 +325,7 @@ impl Filter {
             let wanted = deltas?.into_iter().filter(|delta| self.wants(header, delta)).take(most - row.changes.len());
             row.changes.extend(wanted.map(|delta| change(header, &delta)));
         }
-        Ok((!narrow || !row.changes.is_empty()).then_some(row))
+        Ok(())
     }
 
     fn wants_event(&self, header: &EventHeader) -> bool {

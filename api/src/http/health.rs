@@ -10,8 +10,9 @@ use conn3ction_schemas::json;
 
 use super::{Shared, problem::Problem, projections::status, query::Query, reading};
 
-pub(super) async fn live() -> Json<json::Health> {
-    Json(json::Health { status: "ok".into() })
+pub(super) async fn live(uri: Uri) -> Result<Json<json::Health>, Problem> {
+    Query::parse(&uri, &[])?;
+    Ok(Json(json::Health { status: "ok".into() }))
 }
 
 /// Ready: the answers show the ledger's head as this node knows it, and nothing waits for an operator.

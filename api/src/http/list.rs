@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt};
 use serde::Serialize;
 
 use super::problem::{Problem, ProblemKind};
+use crate::path::encode;
 
 /// A list's item as a CSV row.
 pub trait Row: Serialize {
@@ -107,6 +108,21 @@ pub(crate) fn csv_line<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a st
     out.extend_from_slice(b"\r\n");
 }
 
+/// As [`stream`], once the first page is there: a fault until then is an answer of its own.
+///
+/// # Errors
+///
+/// The first page's.
+pub async fn begun<T, S>(format: Format, pages: S) -> Result<Response, Problem>
+where
+    T: Row + Send + 'static,
+    S: Stream<Item = Result<Vec<T>, Problem>> + Send + 'static,
+{
+    let mut pages = Box::pin(pages);
+    let first = pages.next().await.transpose()?;
+    Ok(stream(format, futures::stream::iter(first.map(Ok)).chain(pages)))
+}
+
 /// Answers with pages of rows as they come. A fault after the first octets went out cuts the body short, so that no
 /// client takes half a list for a whole one.
 pub fn stream<T, S>(format: Format, pages: S) -> Response
@@ -125,32 +141,17 @@ where
     response
 }
 
-/// Names the next page in `Link`: the same request behind `after`, and at the same revision so that all pages are one
-/// snapshot (where `at` is given).
-pub fn next_page(mut response: Response, uri: &Uri, at: &str, after: &str) -> Response {
-    let kept = uri.query().unwrap_or_default().split('&');
-    let mut query: Vec<String> = kept
-        .filter(|pair| !pair.is_empty() && !["after", "at"].contains(&pair.split('=').next().unwrap_or_default()))
-        .map(str::to_owned)
-        .collect();
-    if !at.is_empty() {
-        query.push(format!("at={at}"));
-    }
-    query.push(format!("after={}", encode(after)));
+/// Names the next page in `Link`: the same request with `changed` parameters, `after` and those that make all pages one
+/// snapshot.
+pub fn next_page(mut response: Response, uri: &Uri, changed: &[(&str, String)]) -> Response {
+    let is_changed = |pair: &&str| changed.iter().any(|(name, _)| pair.split('=').next() == Some(name));
+    let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_changed(pair));
+    let changed = changed.iter().map(|(name, value)| format!("{name}={}", encode(value)));
+    let query: Vec<String> = kept.map(str::to_owned).chain(changed).collect();
     if let Ok(link) = HeaderValue::from_str(&format!("<{}?{}>; rel=\"next\"", uri.path(), query.join("&"))) {
         response.headers_mut().insert(header::LINK, link);
     }
     response
-}
-
-/// Percent-encodes whatever is not unreserved (RFC 3986 section 2.3).
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|octet| match octet {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => (octet as char).to_string(),
-            _ => format!("%{octet:02X}"),
-        })
-        .collect()
 }
 
 /// Answers with a short list.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::{
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
 use prometheus_client::{
@@ -17,17 +17,19 @@ use prometheus_client::{
 use super::{
     Shared,
     problem::{Problem, ProblemKind},
+    query::Query,
 };
 
-pub(super) async fn render(State(node): State<Shared>) -> Response {
+pub(super) async fn render(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    Query::parse(&uri, &[])?;
     let mut registry = Registry::with_prefix("conn3ction");
     registry.register_collector(Box::new(Now(node)));
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
-        return Problem::new(ProblemKind::Internal, "the metrics could not be written").into_response();
+        return Err(Problem::new(ProblemKind::Internal, "the metrics could not be written"));
     }
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 /// Reads the counters of the node's parts at the moment of a scrape.

@@ -3,13 +3,14 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::Uri,
+    http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
 };
 use conn3ction_schemas::json;
 
 use super::{
     Shared,
+    list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
     reading,
@@ -33,7 +34,7 @@ pub(super) fn status(node: &Shared) -> Vec<json::ViewStatus> {
         .collect()
 }
 
-pub(super) async fn list(State(node): State<Shared>, uri: Uri) -> Result<Json<Vec<json::ViewStatus>>, Problem> {
+pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &[])?;
     if let Some(text) = query.text("min_revision") {
         let wanted = reading::revision(&node, text)?;
@@ -43,7 +44,7 @@ pub(super) async fn list(State(node): State<Shared>, uri: Uri) -> Result<Json<Ve
             return Err(Problem::new(ProblemKind::NotCaughtUp, detail));
         }
     }
-    Ok(Json(status(&node)))
+    Ok(list::whole(Format::accepted(&headers), &status(&node)))
 }
 
 pub(super) async fn rebuild(

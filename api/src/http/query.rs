@@ -6,6 +6,7 @@ use axum::http::Uri;
 use conn3ction_schemas::{Name, RecordType, json::ProblemError};
 
 use super::problem::{Problem, ProblemKind};
+use crate::path::decode;
 
 /// The parameters of one request, all of them known to its route.
 #[derive(Debug, Default)]
@@ -72,6 +73,15 @@ impl Query {
         Ok(self.parsed(name, "true or false")?.unwrap_or(false))
     }
 
+    /// How many items a page has at most; all if there is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub(crate) fn limit(&self) -> Result<Option<usize>, Problem> {
+        Ok(self.parsed::<std::num::NonZeroUsize>("limit", "a number from 1 on")?.map(Into::into))
+    }
+
     /// A domain name.
     ///
     /// # Errors
@@ -122,38 +132,24 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| format!("did you mean {candidate}?"))
 }
 
-/// Levenshtein's distance in octets, over the first 64 of each.
+/// In how many octets `a` and `b` differ, two swapped neighbours as one (optimal string alignment), over the first 64 of
+/// each.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (&a.as_bytes()[..a.len().min(64)], &b.as_bytes()[..b.len().min(64)]);
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// Percent-decodes `text`; in a query `+` is a space.
-pub(super) fn decode(text: &str, query: bool) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'%' => {
-                let high = (rest.next()? as char).to_digit(16)?;
-                let low = (rest.next()? as char).to_digit(16)?;
-                (high * 16 + low) as u8
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = substituted.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
             }
-            b'+' if query => b' ',
-            other => other,
-        });
+            row.push(least);
+        }
+        rows.push(row);
     }
-    String::from_utf8(octets).ok()
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -145,7 +145,9 @@ impl From<NoMoment> for Problem {
 pub(crate) fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
     match When::parse_revision(text) {
         Ok(When::Revision(Some(epoch), _)) if epoch != node.epoch() => {
-            Err(Problem::new(ProblemKind::EpochEnded, format!("this ledger is in epoch {}", node.epoch().0)))
+            let is_past = epoch < node.epoch();
+            let kind = if is_past { ProblemKind::EpochEnded } else { ProblemKind::MomentNotYet };
+            Err(Problem::new(kind, format!("this ledger is in epoch {}", node.epoch().0)))
         }
         Ok(When::Revision(_, revision)) => Ok(revision),
         _ => Err(Problem::new(ProblemKind::BadWhen, format!("{text:?} is no revision such as r1041 or 1:1041"))),

@@ -24,9 +24,12 @@ use super::{
     request::Caller,
     writing::{self, Order},
 };
-use crate::decide::{
-    command::{Change, Intent, Op, Values, Which},
-    input::{self, RawChange},
+use crate::{
+    decide::{
+        command::{Change, Intent, Op, Values, Which},
+        input::{self, RawChange},
+    },
+    path,
 };
 
 /// Sets in one piece of a streamed list.
@@ -36,10 +39,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let query = Query::parse(&uri, &["zone", "under", "name", "type", "covers", "expand", "at", "limit", "after"])?;
     let reading = Reading::of(&node, &query).await?;
     let expand = expands(&query)?;
-    let limit = query.parsed::<usize>("limit", "a number")?.unwrap_or(usize::MAX);
-    if limit == 0 {
-        return Err(Problem::new(ProblemKind::Malformed, "limit is at least 1"));
-    }
+    let limit = query.limit()?.unwrap_or(usize::MAX);
     let view = reading.view().clone();
     let filter = Filter {
         zone: query.name("zone")?,
@@ -51,7 +51,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     if let Some(zone) = &filter.zone
         && view.zone(zone).is_none()
     {
-        return Err(Problem::new(ProblemKind::ZoneNotFound, format!("no zone {zone}")));
+        return Err(Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", zone.without_dot())));
     }
     let start = query.text("after").map(Place::parse).transpose()?;
     let mut cursor = Cursor::new(&view, filter, start);
@@ -80,7 +80,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     };
     let response = reading.stamp(&node, pages);
     Ok(match next {
-        Some(after) => list::next_page(response, &uri, &reading.link(&node), &after),
+        Some(after) => list::next_page(response, &uri, &[("at", reading.link(&node)), ("after", after)]),
         None => response,
     })
 }
@@ -117,7 +117,10 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
     let record = match found.len() {
         0 => {
             let what = rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
-            return Err(Problem::new(ProblemKind::RecordNotFound, format!("{name}{what} does not exist")));
+            return Err(Problem::new(
+                ProblemKind::RecordNotFound,
+                format!("{}{what} does not exist", name.without_dot()),
+            ));
         }
         1 => found.remove(0),
         _ => return Err(several(&name, &found)),
@@ -139,7 +142,7 @@ fn several(name: &Name, found: &[Found]) -> Problem {
         let zone = record.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
         json::ProblemError {
             detail: format!("{}{zone}", record.rtype),
-            hint: Some(format!("/records/{}/{}{covers}", record.name, record.rtype)),
+            hint: Some(format!("/records/{}/{}{covers}", path::segment(&record.name), record.rtype)),
             ..json::ProblemError::default()
         }
     });
@@ -246,7 +249,7 @@ async fn written(node: &Shared, order: Order, change: Change, created: bool) -> 
     let dry_run = order.dry_run;
     let answer = writing::submit(node, order, Intent::ChangeRecords(vec![change])).await?;
     if dry_run {
-        return Ok(answer.into_response(node));
+        return answer.into_response(node).await;
     }
     let revision = answer.revision();
     let was_there = answer.replaced();
@@ -321,7 +324,7 @@ async fn remove(
     let dry_run = order.dry_run;
     let answer = writing::submit(&node, order, Intent::ChangeRecords(vec![change])).await?;
     if dry_run {
-        return Ok(answer.into_response(&node));
+        return answer.into_response(&node).await;
     }
     Ok(answer.stamp(&node, StatusCode::NO_CONTENT.into_response()))
 }
@@ -334,10 +337,9 @@ fn expands(query: &Query) -> Result<bool, Problem> {
     }
 }
 
-/// A name in a path segment; `=2E` is a dot and `=2F` a slash, because URL clients and proxies spoil the plain ones.
+/// The name in a path segment.
 pub(super) fn path_name(text: &str) -> Result<Name, Problem> {
-    let text = text.replace("=2E", ".").replace("=2e", ".").replace("=2F", "/").replace("=2f", "/");
-    text.parse().map_err(|error| Problem::new(ProblemKind::Malformed, format!("{text:?} is no name: {error}")))
+    path::name(text).map_err(|error| Problem::new(ProblemKind::Malformed, format!("{text:?} is no name: {error}")))
 }
 
 fn path_type(text: &str) -> Result<RecordType, Problem> {

@@ -1,8 +1,9 @@
 //! What every request carries: its id, its actor, its guards.
 
 use axum::{
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,7 +20,7 @@ use super::{
     problem::{Problem, ProblemKind},
     query::nearest,
 };
-use crate::auth::Access;
+use crate::{auth::Access, path::decode};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -63,6 +64,9 @@ pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
     let span = tracing::info_span!("request", request_id, method = %request.method(), path = request.uri().path());
     let id = request_id.clone();
+    let known = matches!(*request.method(), Method::GET | Method::HEAD)
+        .then(|| request.headers().get(header::IF_NONE_MATCH).cloned())
+        .flatten();
     let mut response = REQUEST_ID
         .scope(
             id,
@@ -74,7 +78,7 @@ pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next
                     }
                     Err(problem) => problem.into_response(),
                 };
-                let response = named(response);
+                let response = named(unless_known(known.as_ref(), response));
                 tracing::info!(status = response.status().as_u16(), "answered");
                 response
             }
@@ -84,6 +88,20 @@ pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next
     let headers = response.headers_mut();
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Without its body if the client has it already (RFC 9110 section 13.1.2).
+fn unless_known(known: Option<&HeaderValue>, mut response: Response) -> Response {
+    let (Some(known), Some(tag)) = (known, response.headers().get(header::ETAG)) else { return response };
+    let known = known.as_bytes().split(|octet| *octet == b',').map(|one| one.trim_ascii());
+    let mut known = known.map(|one| one.strip_prefix(b"W/").unwrap_or(one));
+    if response.status() != StatusCode::OK || !known.any(|one| one == b"*" || one == tag.as_bytes()) {
+        return response;
+    }
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.body_mut() = Body::empty();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     response
 }
 
@@ -110,6 +128,10 @@ fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller
     if !unknown.is_empty() {
         return Err(Problem::new(ProblemKind::UnknownParameter, "nothing was done").with(unknown));
     }
+    if decode(request.uri().path(), false).is_none() {
+        return Err(Problem::new(ProblemKind::Malformed, "the path is not percent-encoded UTF-8"));
+    }
+    own_host(node, request)?;
     same_origin(headers)?;
     let (actor, access) = identify(node, headers)?;
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -140,6 +162,30 @@ fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller
             }
         },
     })
+}
+
+/// A page whose name was made to resolve to this machine (DNS rebinding) has our origin; the name gives it away.
+fn own_host(node: &Shared, request: &Request) -> Result<(), Problem> {
+    let authority = request.uri().authority().map(ToString::to_string);
+    let header =
+        || request.headers().get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let Some(authority) = authority.or_else(header).filter(|_| !node.any_host) else { return Ok(()) };
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => host,
+        _ => authority.as_str(),
+    };
+    let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    if is_address || host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+        return Ok(());
+    }
+    let item = ProblemError {
+        header: Some("host".into()),
+        detail: format!("{authority:?} is no address and not localhost"),
+        hint: Some("a proxy that passes its own name on needs allow-open".into()),
+        ..ProblemError::default()
+    };
+    Err(Problem::new(ProblemKind::Forbidden, "requests to this machine name it by address or as localhost")
+        .with([item]))
 }
 
 /// A page of another origin must not write through a browser that can reach us.

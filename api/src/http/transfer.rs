@@ -110,7 +110,7 @@ pub(super) async fn import(
     let (file, digest) = spool.finish()?;
     let answer = node.import(caller, apex, mode, file, digest, dry_run).await?;
     node.shown(answer.revision()).await?;
-    Ok(answer.into_response(&node))
+    answer.into_response(&node).await
 }
 
 /// A body on its way to the disk, so that memory does not grow with it.

@@ -100,22 +100,25 @@ impl Answer {
     }
 
     /// The event (201, or 200 when nothing changed) or the plan (200).
-    pub fn into_response(self, node: &Shared) -> Response {
+    ///
+    /// # Errors
+    ///
+    /// A large event's changes cannot be read.
+    pub async fn into_response(self, node: &Shared) -> Result<Response, Problem> {
         let response = match &self {
-            Self::Plan(plan) => return (StatusCode::OK, Json(plan)).into_response(),
-            Self::Committed(event) => (StatusCode::CREATED, Json(shape(event))).into_response(),
+            Self::Plan(plan) => return Ok((StatusCode::OK, Json(plan)).into_response()),
+            Self::Committed(event) => {
+                (StatusCode::CREATED, Json(super::events::alone(node, event).await?)).into_response()
+            }
             Self::Unchanged { event: Some(event), replayed, .. } => {
                 let code = if *replayed { StatusCode::CREATED } else { StatusCode::OK };
-                (code, Json(shape(event))).into_response()
+                (code, Json(super::events::alone(node, event).await?)).into_response()
             }
             Self::Unchanged { event: None, .. } => StatusCode::NO_CONTENT.into_response(),
         };
-        self.stamp(node, response)
+        Ok(self.stamp(node, response))
     }
 }
-
-/// Changes shown in the answer to a write.
-const SHOWN: usize = 1_000;
 
 /// Commits `intent`, or plans it.
 ///
@@ -245,15 +248,4 @@ impl From<Refusal> for Problem {
         });
         Problem::new(kind, refusal.detail).with(errors)
     }
-}
-
-/// An event with the changes that an answer shows.
-fn shape(event: &Event) -> json::EventJson {
-    let chunks = match &event.body {
-        Body::Inline(chunks) => chunks.as_slice(),
-        Body::Parts { .. } => &[],
-    };
-    let deltas = chunks.iter().flat_map(|chunk| chunk::deltas(chunk)).filter_map(Result::ok);
-    let changes = deltas.take(SHOWN).map(|delta| super::events::change(&event.header, &delta)).collect();
-    json::EventJson::new(&event.header, changes)
 }

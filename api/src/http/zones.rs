@@ -30,7 +30,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let reading = Reading::of(&node, &query).await?;
     let view = reading.view().clone();
     let after = query.name("after")?;
-    let limit = query.parsed("limit", "a number")?.unwrap_or(usize::MAX);
+    let limit = query.limit()?.unwrap_or(usize::MAX);
     let mut zones: Vec<ZoneView<'_>> =
         view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
     let more = zones.len() > limit;
@@ -38,7 +38,10 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let rows: Vec<_> = zones.iter().map(|zone| shape(zone)).collect();
     let response = reading.stamp(&node, list::whole(Format::accepted(&headers), &rows));
     Ok(match zones.last() {
-        Some(last) if more => list::next_page(response, &uri, &reading.link(&node), &last.apex().to_string()),
+        Some(last) if more => {
+            let after = last.apex().to_string();
+            list::next_page(response, &uri, &[("at", reading.link(&node)), ("after", after)])
+        }
         _ => response,
     })
 }
@@ -54,7 +57,7 @@ pub(super) async fn show(State(node): State<Shared>, Path(zone): Path<String>, u
 }
 
 pub(super) fn missing(apex: &Name) -> Problem {
-    Problem::new(ProblemKind::ZoneNotFound, format!("no zone {apex}"))
+    Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", apex.without_dot()))
 }
 
 fn shape(zone: &ZoneView<'_>) -> json::ZoneJson {
@@ -93,12 +96,13 @@ pub(super) async fn create(
     let intent = Intent::CreateZone(NewZone { name: name.clone(), nameservers, contact, ttl });
     let answer = writing::submit(&node, order, intent).await?;
     if dry_run {
-        return Ok(answer.into_response(&node));
+        return answer.into_response(&node).await;
     }
     node.shown(answer.revision()).await?;
     let view = node.store.at(answer.revision().into());
     let Some(zone) = view.zone(&name) else { return Err(missing(&name)) };
-    Ok(answer.stamp(&node, (StatusCode::CREATED, Json(shape(&zone))).into_response()))
+    let response = answer.stamp(&node, (StatusCode::CREATED, Json(shape(&zone))).into_response());
+    Ok(reading::tag(&node, zone.last_change().into(), response))
 }
 
 /// A mailbox as SOA RNAME holds it: `host.master@example.org` is `host\.master.example.org.` (RFC 1035 section 8).
@@ -122,7 +126,7 @@ pub(super) async fn delete(
     let dry_run = order.dry_run;
     let answer = writing::submit(&node, order, Intent::DeleteZone(apex)).await?;
     if dry_run {
-        return Ok(answer.into_response(&node));
+        return answer.into_response(&node).await;
     }
     Ok(answer.stamp(&node, StatusCode::NO_CONTENT.into_response()))
 }

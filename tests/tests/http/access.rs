@@ -1,0 +1,132 @@
+//! Who may ask, from where, and how a request is told from others.
+
+use conn3ction_tests::{Conn3ction, shell};
+
+use crate::{Headers, get, problem, send, server};
+
+const RECORD: &str = r#"{"name":"a.example.local","type":"A","values":["10.0.0.1"]}"#;
+
+#[test]
+fn with_a_token_file_writes_need_a_token_and_its_actor_goes_into_the_event() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let file = data.path().join("tokens");
+    let hash = |secret: &str| shell(&format!("printf %s {secret} | sha256sum | cut -d' ' -f1"));
+    std::fs::write(
+        &file,
+        format!("# ours\n{} ci-deploy write\n{} auditor read\n", hash("s3cret")?.trim(), hash("look")?.trim()),
+    )?;
+    let server = Conn3ction::start(data.path(), &["--ledger", "memory", "--tokens", &file.to_string_lossy()])?;
+    #[rustfmt::skip]
+    let cases: &[(&str, Headers<'_>, u16, &str)] = &[
+        ("GET /records", &[], 200, ""),
+        ("GET /records", &[("Authorization", "Bearer look")], 200, ""),
+        ("GET /records", &[("Authorization", "Bearer wrong")], 401, "token-needed"),
+        ("GET /records", &[("Authorization", "Basic czNjcmV0")], 401, "token-needed"),
+        ("POST /records", &[], 401, "token-needed"),
+        ("POST /records", &[("Conn3ction-Actor", "ci-deploy")], 401, "token-needed"),
+        ("POST /records", &[("Authorization", "Bearer look")], 403, "forbidden"),
+        ("POST /records", &[("Authorization", "Bearer wrong")], 401, "token-needed"),
+        ("POST /records?dry_run=true", &[], 401, "token-needed"),
+        ("POST /records", &[("Authorization", "bearer s3cret"), ("Conn3ction-Actor", "somebody-else")], 201, ""),
+    ];
+    for (line, headers, status, kind) in cases {
+        let answer = send(&server, line, headers, if line.starts_with("POST") { RECORD } else { "" })?;
+        assert_eq!(answer.status, *status, "{line} {headers:?}: {}", answer.body);
+        if !kind.is_empty() {
+            assert_eq!(problem(&answer), *kind, "{line} {headers:?}");
+        }
+        assert_eq!(answer.header("www-authenticate"), if *status == 401 { "Bearer" } else { "" });
+    }
+    let event = get(&server, "/events/2")?.json();
+    assert_eq!((&event["actor"], &event["auth"]), (&"ci-deploy".into(), &"token".into()));
+    assert!(!server.logged().contains("s3cret"), "no secret is logged");
+    Ok(())
+}
+
+#[test]
+fn without_tokens_the_actor_is_what_the_header_claims() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    send(&server, "POST /records", &[("Conn3ction-Actor", "ann"), ("Conn3ction-Reason", "CHG-7, the größte")], RECORD)?;
+    let event = get(&server, "/events/2")?.json();
+    let told = (&event["actor"], &event["auth"], &event["reason"]);
+    assert_eq!(told, (&"ann".into(), &"none".into(), &"CHG-7, the größte".into()));
+    Ok(())
+}
+
+#[test]
+fn a_server_without_tokens_does_not_listen_beyond_loopback_unless_told_twice() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let start = |arguments: &[&str]| Conn3ction::start(data.path(), &[&["--ledger", "memory"], arguments].concat());
+    let refused = start(&["--http-listen", "0.0.0.0:0"]).err().expect("refused").to_string();
+    assert!(refused.contains("anybody could write") && refused.contains("allow-open"), "{refused}");
+    start(&["--http-listen", "0.0.0.0:0", "--allow-open"])?;
+    let file = data.path().join("tokens");
+    std::fs::write(&file, "")?;
+    start(&["--http-listen", "0.0.0.0:0", "--tokens", &file.to_string_lossy()])?;
+    // A line that is no token is named by its number, never by its text.
+    std::fs::write(&file, "# ours\nhunter2\n")?;
+    let refused = start(&["--tokens", &file.to_string_lossy()]).err().expect("refused").to_string();
+    assert!(refused.contains("line 2") && !refused.contains("hunter2"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn pages_of_elsewhere_reach_nothing_through_a_browser() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    let own = server.http.to_string();
+    let (origin, port) = (format!("http://{own}"), server.http.port());
+    let (localhost, rebound) = (format!("localhost:{port}"), format!("evil.example:{port}"));
+    let evil = format!("http://{rebound}");
+    #[rustfmt::skip]
+    let cases: &[(&str, Headers<'_>, u16, &str)] = &[
+        // A form's content type is what `curl -d` sends: taken, but not from a page.
+        ("POST", &[("Content-Type", "application/x-www-form-urlencoded")], 201, ""),
+        ("POST", &[("Origin", &origin), ("Content-Type", "application/x-www-form-urlencoded")], 415, "media-type"),
+        ("POST", &[("Origin", &origin), ("Content-Type", "text/plain")], 415, "media-type"),
+        ("POST", &[("Origin", &origin), ("Content-Type", "application/json")], 409, "record-exists"),
+        ("POST", &[("Origin", "http://evil.example"), ("Content-Type", "application/json")], 403, "forbidden"),
+        ("GET", &[("Origin", "http://evil.example")], 403, "forbidden"),
+        ("GET", &[("Origin", "null")], 403, "forbidden"),
+        // A name that was made to resolve to us is its page's own origin; the Host tells.
+        ("GET", &[("Host", &rebound)], 403, "forbidden"),
+        ("POST", &[("Host", &rebound), ("Origin", &evil), ("Content-Type", "application/json")], 403, "forbidden"),
+        ("GET", &[("Host", &localhost)], 200, ""),
+        ("GET", &[("Host", "[::1]:8080")], 200, ""),
+        ("GET", &[("Host", "192.0.2.1")], 200, ""),
+    ];
+    for (method, headers, status, kind) in cases {
+        let answer =
+            send(&server, &format!("{method} /records"), headers, if *method == "POST" { RECORD } else { "" })?;
+        assert_eq!(answer.status, *status, "{method} {headers:?}: {}", answer.body);
+        if !kind.is_empty() {
+            assert_eq!(problem(&answer), *kind, "{method} {headers:?}");
+        }
+    }
+    // Behind a proxy that passes its own name on.
+    let (_data, open) = crate::server(&["--allow-open"])?;
+    assert_eq!(send(&open, "GET /records", &[("Host", "dns.corp.example")], "")?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn the_correlation_id_comes_back_and_is_in_the_event_and_every_log_line() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    let answer = send(&server, "POST /records", &[("X-Request-Id", "req-5f0c")], RECORD)?;
+    assert_eq!((answer.status, answer.header("x-request-id")), (201, "req-5f0c"));
+    assert_eq!(get(&server, "/events/2")?.json()["request_id"], "req-5f0c");
+    assert_eq!(get(&server, "/events?request_id=req-5f0c")?.json().as_array().map(Vec::len), Some(1));
+    let refused = send(&server, "POST /records", &[("X-Request-Id", "req-77")], RECORD)?;
+    assert_eq!((refused.status, &refused.json()["request_id"]), (409, &"req-77".into()));
+    // Without one, or with one that cannot be logged as it is, one is made.
+    for bad in ["", "two words", &"x".repeat(129)] {
+        let answer = send(&server, "GET /records", &[("X-Request-Id", bad)], "")?;
+        assert!(answer.header("x-request-id").len() == 36, "{bad:?}: {answer:?}");
+    }
+    let last = get(&server, "/healthz")?.header("x-request-id").to_owned();
+    let log = server.logged_until(&last);
+    for (id, path) in [("req-5f0c", "/records"), ("req-77", "/records"), (&last, "/healthz")] {
+        let line = log.lines().find(|line| line.contains(id) && line.contains("answered"));
+        assert!(line.is_some_and(|line| line.contains(path)), "{id}: {log}");
+    }
+    Ok(())
+}
