@@ -19,7 +19,7 @@ use conn3ction_ledger::{
     memory::MemoryLedger,
     verify::verify,
 };
-use conn3ction_projector::{Condition, Config as ViewsConfig, Handle as Views, Projector, ViewName};
+use conn3ction_projector::{Condition, Config as ViewsConfig, Handle as Views, Projector, Seal, ViewName};
 use conn3ction_schemas::{
     Actor, Delta, Epoch, Name, Revision, Timestamp, Token,
     event::{Auth, Hash, Idempotency, chunk},
@@ -48,6 +48,8 @@ use crate::{
 
 /// How long a write waits for the answers to show it before it answers all the same.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Answers are sealed after so many changes: what a restart has to fold takes well under a second.
+const SEAL_CHANGES: u64 = 100_000;
 /// How often the ledger is asked where its head is, so that lag and absence are known.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
 
@@ -136,14 +138,15 @@ impl Node {
         let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
         let ledger = open(&config).await?;
         let tasks = TaskTracker::new();
-        let (store, writer) = Store::new();
-        let records = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
+        let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
         let kept = ViewsConfig {
-            records,
+            records: views.clone(),
+            seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
             #[cfg(feature = "etcd")]
             etcd: etcd_views(&config).await?,
         };
-        let views = Projector::spawn(kept, ledger.clone(), store.clone(), writer, stop.clone())?;
+        let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
+        let store = views.store().clone();
         let clock = Timestamp::now;
         let (committer, committing) =
             Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());

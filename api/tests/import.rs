@@ -35,12 +35,11 @@ struct Node {
 }
 
 impl Node {
-    fn new() -> Self {
+    async fn new() -> Self {
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::default());
-        let (store, writer) = Store::new();
         let stop = CancellationToken::new();
-        let views = Projector::spawn(Config::default(), ledger.clone(), store.clone(), writer, stop.clone())
-            .expect("no two prefixes");
+        let views = Projector::spawn(Config::default(), ledger.clone(), stop.clone()).await.expect("spawns");
+        let store = views.store().clone();
         let (committer, _) = Committer::spawn(ledger.clone(), Decisions::new(views.clone()), Timestamp::now, stop);
         Self { committer, ledger, store, views }
     }
@@ -121,7 +120,7 @@ async fn real_root_zones_import_export_and_replace_by_their_real_difference() {
         std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("it").path()).collect();
     files.retain(|path| path.to_string_lossy().ends_with(".zone.gz") && !path.to_string_lossy().contains("signed"));
     files.sort();
-    let node = Node::new();
+    let node = Node::new().await;
     let root = Name::root();
     for (number, path) in files.iter().take(3).enumerate() {
         let open = || File::open(path).expect("the file");
@@ -143,7 +142,7 @@ async fn real_root_zones_import_export_and_replace_by_their_real_difference() {
 
 #[tokio::test]
 async fn a_merge_keeps_what_the_file_does_not_have_and_a_replace_does_not() {
-    let node = Node::new();
+    let node = Node::new().await;
     assert_eq!(change_count(&node.import(&envelope(), text(Mode::Merge, SMALL)).await.expect("new")), 4);
     assert_eq!(node.store.now().zone(&name("example.")).map(|zone| zone.serial()), Some(Serial(5)));
     let merged = node.import(&envelope(), text(Mode::Merge, "$TTL 60\nb A 192.0.2.3\na A 192.0.2.9\n")).await;
@@ -172,7 +171,7 @@ async fn a_zone_signed_elsewhere_changes_by_a_greater_serial_only() {
              @ RRSIG SOA 8 1 60 20300101000000 20200101000000 {serial} example. AAAA\n"
         )
     };
-    let node = Node::new();
+    let node = Node::new().await;
     node.import(&envelope(), text(Mode::Replace, &sig(5, 1))).await.expect("imported");
     let lower = node.import(&envelope(), text(Mode::Replace, &sig(4, 2))).await.expect_err("refused");
     assert_eq!(lower.kind, RefusalKind::ZoneRule);
@@ -184,7 +183,7 @@ async fn a_zone_signed_elsewhere_changes_by_a_greater_serial_only() {
 
 #[tokio::test]
 async fn an_import_with_a_known_key_replays() {
-    let node = Node::new();
+    let node = Node::new().await;
     let mut once = envelope();
     once.idempotency = Some(Idempotency { key: "k".into(), digest: Hash([1; 32]) });
     node.import(&once, text(Mode::Replace, SMALL)).await.expect("imported");
@@ -194,7 +193,7 @@ async fn an_import_with_a_known_key_replays() {
 
 #[tokio::test]
 async fn a_change_set_too_large_for_the_committer_is_planned_and_staged() {
-    let node = Node::new();
+    let node = Node::new().await;
     let zone = NewZone { name: name("example."), nameservers: vec![], contact: None, ttl: None };
     node.submit(Intent::CreateZone(zone)).await.expect("a zone");
     let value = Rdata::parse(RecordType::A, "192.0.2.1", None).expect("an address");
@@ -217,7 +216,7 @@ async fn a_change_set_too_large_for_the_committer_is_planned_and_staged() {
 
 #[tokio::test]
 async fn a_command_behind_an_import_in_the_same_batch_sees_what_came_and_went() {
-    let node = Node::new();
+    let node = Node::new().await;
     node.import(&envelope(), text(Mode::Replace, SMALL)).await.expect("imported");
     for mode in [Mode::Replace, Mode::Merge] {
         let file = "$TTL 60\n@ SOA ns h 9 1 2 3 4\n@ NS ns\nns A 192.0.2.1\nnew A 192.0.2.7\n";

@@ -106,8 +106,8 @@ fn told(view: &View) -> Vec<String> {
             told.push(format!("{} {:?} {} {sets:?}", owner.name(), owner.changed(), owner.is_cut()));
         }
     }
-    for zone in 0..ZONES.len() {
-        let apex = name(ZONES[zone]);
+    for (zone, apex) in ZONES.iter().enumerate() {
+        let apex = name(apex);
         told.push(format!("{:?} {:?}", view.last_serial(&apex), view.last_change(&apex)));
         told.push(format!("{:?}", reply(view, &in_zone("nothing.there.", zone), RecordType::A)));
         for below in OWNERS {
@@ -138,7 +138,7 @@ fn reply(view: &View, name: &Name, rtype: RecordType) -> Option<Vec<u8>> {
 }
 
 fn sealed(store: &Store, version: Version, path: &Path) -> Arc<Sealed> {
-    store.seal(version, b"what the caller knows", path).expect("a file");
+    store.seal(version, path, |out| out.write_all(b"what the caller knows")).expect("a file");
     let sealed = Sealed::open(path).expect("sealed states");
     assert_eq!((sealed.version(), sealed.attachment()), (version, &b"what the caller knows"[..]));
     sealed

@@ -3,19 +3,19 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use conn3ction_dns::Writer;
+use conn3ction_dns::{Store, Writer};
 use conn3ction_schemas::{
     Delta, Epoch, Name, Revision, Serial, Timestamp,
     event::{EventHeader, Hash, SealedHeader, ZoneLife},
 };
 
-use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter};
+use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter, sealing::Trigger};
 
 /// What deciding needs besides the records: where the fold stands, every zone there ever was, the idempotency keys.
 ///
 /// Memory: a few hundred octets a zone, dead ones included (a zone made again goes on after its last serial), and the
 /// bounds of [`Keys`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HeadState {
     /// The last event folded.
     pub revision: Revision,
@@ -110,11 +110,51 @@ pub(crate) struct Answers {
     head: SharedHead,
     digest: Digest,
     reporter: Arc<Reporter>,
+    /// Asks for a sealing, if this process seals.
+    pub(crate) trigger: Option<Trigger>,
 }
 
 impl Answers {
     pub(crate) fn new(writer: Writer, head: SharedHead, reporter: Arc<Reporter>) -> Self {
-        Self { writer, head, digest: Digest::default(), reporter }
+        Self { writer, head, digest: Digest::default(), reporter, trigger: None }
+    }
+
+    /// The fold that goes on where `writer`, `head` and `digest` stand.
+    pub(crate) fn going_on(writer: Writer, head: HeadState, digest: Digest, reporter: Arc<Reporter>) -> Self {
+        Self { writer, head: SharedHead(Arc::new(RwLock::new(head))), digest, reporter, trigger: None }
+    }
+
+    /// The last event folded.
+    pub(crate) fn at(&self) -> Revision {
+        self.head.read().revision
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn head(&self) -> SharedHead {
+        self.head.clone()
+    }
+
+    /// Tells where the fold stands, before its first event.
+    pub(crate) fn report(&self) {
+        self.reporter.reached(self.at(), self.digest);
+    }
+
+    /// Shows this fold in `store` and to deciders where `old`, which stands at the same event, did so before.
+    pub(crate) fn in_place_of(mut self, old: Answers, store: &Arc<Store>) -> Self {
+        self.writer.take_over(store);
+        {
+            let mut mine = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut shown = old.head.0.write().unwrap_or_else(PoisonError::into_inner);
+            *shown = std::mem::take(&mut *mine);
+        }
+        self.head = old.head;
+        self.reporter = old.reporter;
+        self.trigger = self.trigger.or(old.trigger);
+        self.report();
+        self
     }
 }
 
@@ -129,6 +169,9 @@ impl Projection for Answers {
     }
 
     fn chunk(&mut self, header: &SealedHeader, deltas: &[Delta]) {
+        if let Some(trigger) = &mut self.trigger {
+            trigger.count(deltas.len());
+        }
         for delta in deltas {
             // A delta names its zone by its place in the header; the committer checked that there is one.
             let Some(change) = header.zones.get(delta.zone as usize) else { continue };
@@ -162,5 +205,8 @@ impl Projection for Answers {
         }
         self.writer.publish();
         self.reporter.reached(header.revision, self.digest);
+        if let Some(trigger) = &mut self.trigger {
+            trigger.ask(&self.head.read(), self.digest);
+        }
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 /// A sum does not ask for an order, and one changed entry changes it in two additions, whatever the view's size. Two
 /// views with the same entries have the same digest; it tells faults apart, it is no proof against a forger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Digest([u64; 4]);
+pub struct Digest(pub(crate) [u64; 4]);
 
 impl Digest {
     /// Adds an entry.

@@ -28,11 +28,29 @@ pub(crate) async fn follow(
     reporter: &Reporter,
     token: &CancellationToken,
 ) {
+    follow_until(ledger, after, projection, reporter, token, std::future::pending::<()>()).await;
+}
+
+/// As [`follow`], and ends between two events once `interrupt` is there, with its output.
+pub(crate) async fn follow_until<T>(
+    ledger: &dyn Ledger,
+    after: Revision,
+    projection: &mut impl Projection,
+    reporter: &Reporter,
+    token: &CancellationToken,
+    interrupt: impl Future<Output = T>,
+) -> Option<T> {
     let mut at = after;
+    let mut interrupt = std::pin::pin!(interrupt);
     let ended = token.run_until_cancelled(async {
         loop {
             let mut events = ledger.follow(at);
-            while let Some(event) = events.next().await {
+            loop {
+                let event = tokio::select! {
+                    event = events.next() => event,
+                    interrupted = &mut interrupt => return Ok(interrupted),
+                };
+                let Some(event) = event else { break };
                 let fed = match event {
                     Ok(event) => feed(ledger, &event, projection, reporter).await.map(|()| at = event.revision()),
                     Err(error) => Err(error),
@@ -43,16 +61,50 @@ pub(crate) async fn follow(
                         reporter.condition(Condition::Unavailable(chain(&error)));
                         break;
                     }
-                    Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return error,
+                    Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return Err(error),
                 }
             }
             tokio::time::sleep(RETRY).await;
         }
     });
     match ended.await {
-        Some(error) => reporter.condition(Condition::Damaged(chain(&error))),
+        Some(Ok(interrupted)) => return Some(interrupted),
+        Some(Err(error)) => reporter.condition(Condition::Damaged(chain(&error))),
         None => reporter.condition(Condition::Stopped),
     }
+    None
+}
+
+/// Feeds the events after `after` up to `upto` into `projection`. A ledger that is away is waited for.
+///
+/// # Errors
+///
+/// What an operator must look at, in words.
+pub(crate) async fn follow_to(
+    ledger: &dyn Ledger,
+    after: Revision,
+    upto: Revision,
+    projection: &mut impl Projection,
+    reporter: &Reporter,
+) -> Result<(), String> {
+    let mut at = after;
+    while at < upto {
+        let mut events = ledger.follow(at);
+        while at < upto
+            && let Some(event) = events.next().await
+        {
+            let fed = match event {
+                Ok(event) => feed(ledger, &event, projection, reporter).await.map(|()| at = event.revision()),
+                Err(error) => Err(error),
+            };
+            match fed {
+                Ok(()) => {}
+                Err(ReadError::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+                Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return Err(chain(&error)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Folds one event. An absent ledger is waited for, because half an event cannot be taken back.

@@ -6,11 +6,13 @@ use conn3ction_schemas::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::attached::KeyForm;
+
 /// The idempotency keys of the last day: which event each made. One name space per actor.
 ///
 /// Bounded: keys older than [`Keys::KEPT_MICROS`] before the latest event go, and beyond [`Keys::MOST`] the oldest go
 /// first. Age is measured between events, so a replay forgets what the live fold forgot.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Keys {
     seen: HashMap<Id, Seen>,
     /// In the order of events; an entry whose key was used again since is stale and only skipped.
@@ -66,6 +68,28 @@ impl Keys {
             }
             self.order.pop_front();
         }
+    }
+
+    /// The keys in the order of their events, for a sealed file.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = KeyForm> {
+        let current = |id: &Id, revision: Revision| self.seen.get(id).filter(|seen| seen.revision == revision);
+        self.order.iter().filter_map(move |(id, revision)| {
+            let seen = current(id, *revision)?;
+            let (revision, digest) = (seen.revision.0, seen.digest.0);
+            Some(KeyForm { id: *id, revision, digest, committed_at: seen.committed_at.0 })
+        })
+    }
+
+    /// The keys of [`Keys::forms`].
+    pub(crate) fn of_forms(forms: Vec<KeyForm>) -> Self {
+        let mut keys = Self::default();
+        for form in forms {
+            let (revision, digest, committed_at) =
+                (Revision(form.revision), Hash(form.digest), Timestamp(form.committed_at));
+            keys.seen.insert(form.id, Seen { revision, digest, committed_at });
+            keys.order.push_back((form.id, revision));
+        }
+        keys
     }
 
     /// The number of keys remembered.

@@ -16,6 +16,7 @@
 //! What this crate does not know: HTTP, how answers are sent, what commands mean.
 
 mod answers;
+mod attached;
 mod checkpoint;
 mod content;
 mod digest;
@@ -31,6 +32,7 @@ mod progress;
 mod projection;
 mod projector;
 mod rebuild;
+mod sealing;
 pub mod zone_keys;
 
 pub use answers::{HeadState, SharedHead, ZoneState};
@@ -46,7 +48,7 @@ pub use progress::{Condition, NotReached, Progress, ViewName, Watcher};
 pub use projection::Projection;
 #[cfg(feature = "etcd")]
 pub use projector::EtcdConfig;
-pub use projector::{Config, Handle, Projector};
+pub use projector::{Config, Handle, Projector, Seal, SpawnError};
 pub use rebuild::{RebuildError, Rebuilt};
 
 use answers::Answers;

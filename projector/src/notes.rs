@@ -1,14 +1,22 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    ops::Range,
+    sync::Arc,
+};
 
+use conn3ction_dns::store::Sealed;
 use conn3ction_schemas::{Epoch, Revision, Timestamp, Token, event::EventHeader};
 
 /// Who made each event, when and why: what an answer tells of where it comes from.
 ///
-/// Memory: 24 octets an event; equal pairs of actor and reason that come close together are kept once.
-#[derive(Debug, Default)]
+/// Memory: 24 octets an event since the last sealing; equal pairs of actor and reason that come close together are kept
+/// once. What was sealed is read from its file.
+#[derive(Debug, Default, Clone)]
 pub struct Notes {
-    /// The revision before the first entry.
+    /// The revision before the first note.
     base: u64,
+    sealed: Option<SealedNotes>,
     entries: Vec<Entry>,
     texts: Vec<Text>,
     recent: HashMap<Text, u32>,
@@ -44,13 +52,37 @@ pub struct Note {
     pub reason: Option<Arc<str>>,
 }
 
+/// Notes in the attachment of a sealed file.
+///
+/// Texts: actor length u32, actor, reason length u32 plus 1 or 0 for none, reason. Entries: committed_at i64, time i64,
+/// place of the text u64. Big-endian.
+#[derive(Debug, Clone)]
+struct SealedNotes {
+    file: Arc<Sealed>,
+    texts: Range<usize>,
+    entries: Range<usize>,
+}
+
+/// Where the notes are in an attachment; see [`Notes::open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub(crate) struct NotesForm {
+    #[n(0)]
+    base: u64,
+    #[n(1)]
+    texts: u64,
+    #[n(2)]
+    entries: u64,
+}
+
 /// Pairs that are remembered to be shared.
 const RECENT: usize = 4096;
+/// Octets of a sealed entry.
+const ENTRY: usize = 24;
 
 impl Notes {
     /// Takes in the next event.
     pub(crate) fn apply(&mut self, header: &EventHeader) {
-        if self.entries.is_empty() {
+        if self.count() == 0 {
             self.base = header.revision.0.saturating_sub(1);
         }
         if self.epochs.last().is_none_or(|(_, epoch)| *epoch != header.epoch) {
@@ -77,24 +109,141 @@ impl Notes {
         place
     }
 
+    fn count(&self) -> usize {
+        self.sealed_count() + self.entries.len()
+    }
+
+    fn sealed_count(&self) -> usize {
+        self.sealed.as_ref().map_or(0, |sealed| sealed.entries.len() / ENTRY)
+    }
+
     /// What is known of the event at `revision`.
     pub fn get(&self, revision: Revision) -> Option<Note> {
-        let at = revision.0.checked_sub(self.base)?.checked_sub(1)?;
-        let entry = self.entries.get(usize::try_from(at).ok()?)?;
-        let text = self.texts.get(entry.text as usize)?;
+        let at = usize::try_from(revision.0.checked_sub(self.base)?.checked_sub(1)?).ok()?;
+        let (committed_at, time, text) = match at.checked_sub(self.sealed_count()) {
+            None => self.sealed.as_ref()?.get(at)?,
+            Some(at) => {
+                let entry = self.entries.get(at)?;
+                (entry.committed_at, entry.time, self.texts.get(entry.text as usize)?.clone())
+            }
+        };
         let epoch = self.epochs.iter().rev().find(|(first, _)| *first <= revision)?.1;
-        Some(Note {
-            token: Token { epoch, revision },
-            committed_at: entry.committed_at,
-            time: entry.time,
-            actor: text.actor.clone(),
-            reason: text.reason.clone(),
-        })
+        let token = Token { epoch, revision };
+        Some(Note { token, committed_at, time, actor: text.actor, reason: text.reason })
     }
 
     /// The last event that was stored at or before `moment`; revision 0 if none was.
     pub fn last_committed(&self, moment: Timestamp) -> Revision {
-        let before = self.entries.partition_point(|entry| entry.committed_at <= moment);
+        let mut before = self.entries.partition_point(|entry| entry.committed_at <= moment);
+        if before == 0
+            && let Some(sealed) = &self.sealed
+        {
+            before = sealed.partition_point(moment);
+        } else {
+            before += self.sealed_count();
+        }
         Revision(if before == 0 { 0 } else { self.base + before as u64 })
+    }
+
+    /// The epochs, each with its first revision.
+    pub(crate) fn epochs(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.epochs.iter().map(|(first, epoch)| (first.0, epoch.0))
+    }
+
+    /// Where [`Notes::write`] puts what.
+    pub(crate) fn form(&self) -> NotesForm {
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.texts.len());
+        let texts = sealed + self.texts.iter().map(Text::sealed_len).sum::<usize>();
+        NotesForm { base: self.base, texts: texts as u64, entries: (self.count() * ENTRY) as u64 }
+    }
+
+    /// Writes texts and entries.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let attached = |range: Option<&Range<usize>>| match (&self.sealed, range) {
+            (Some(sealed), Some(range)) => sealed.file.attachment().get(range.clone()).unwrap_or_default(),
+            _ => &[],
+        };
+        let before = attached(self.sealed.as_ref().map(|sealed| &sealed.texts));
+        out.write_all(before)?;
+        let (mut places, mut at) = (Vec::with_capacity(self.texts.len()), before.len());
+        for text in &self.texts {
+            places.push(at as u64);
+            at += text.sealed_len();
+            text.write(out)?;
+        }
+        out.write_all(attached(self.sealed.as_ref().map(|sealed| &sealed.entries)))?;
+        for entry in &self.entries {
+            out.write_all(&entry.committed_at.0.to_be_bytes())?;
+            out.write_all(&entry.time.0.to_be_bytes())?;
+            out.write_all(&places[entry.text as usize].to_be_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The notes that start at `at` in the attachment of `file`; `None` if they are not all there.
+    pub(crate) fn open(
+        file: &Arc<Sealed>,
+        at: usize,
+        form: NotesForm,
+        epochs: impl Iterator<Item = (u64, u32)>,
+    ) -> Option<Self> {
+        let entries_at = at.checked_add(form.texts as usize)?;
+        let end = entries_at.checked_add(form.entries as usize)?;
+        if end > file.attachment().len() {
+            return None;
+        }
+        let sealed = SealedNotes { file: file.clone(), texts: at..entries_at, entries: entries_at..end };
+        let epochs = epochs.map(|(first, epoch)| (Revision(first), Epoch(epoch))).collect();
+        Some(Self { base: form.base, sealed: Some(sealed), epochs, ..Self::default() })
+    }
+}
+
+impl Text {
+    fn sealed_len(&self) -> usize {
+        8 + self.actor.len() + self.reason.as_ref().map_or(0, |reason| reason.len())
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&(self.actor.len() as u32).to_be_bytes())?;
+        out.write_all(self.actor.as_bytes())?;
+        out.write_all(&self.reason.as_ref().map_or(0, |reason| reason.len() as u32 + 1).to_be_bytes())?;
+        out.write_all(self.reason.as_deref().unwrap_or_default().as_bytes())
+    }
+}
+
+impl SealedNotes {
+    fn number(&self, at: usize) -> Option<u64> {
+        Some(u64::from_be_bytes(self.file.attachment().get(at..at + 8)?.try_into().ok()?))
+    }
+
+    fn committed_at(&self, place: usize) -> Option<Timestamp> {
+        Some(Timestamp(self.number(self.entries.start + place * ENTRY)? as i64))
+    }
+
+    fn get(&self, place: usize) -> Option<(Timestamp, Timestamp, Text)> {
+        let at = self.entries.start + place * ENTRY;
+        let time = Timestamp(self.number(at + 8)? as i64);
+        let mut text = self.file.attachment().get(self.texts.clone())?.get(self.number(at + 16)? as usize..)?;
+        let mut take = |less: u32| {
+            let (len, rest) = text.split_first_chunk::<4>()?;
+            let len = u32::from_be_bytes(*len).checked_sub(less);
+            let (taken, rest) = rest.split_at_checked(len.unwrap_or_default() as usize)?;
+            text = rest;
+            Some(len.and_then(|_| std::str::from_utf8(taken).ok()).map(Arc::from))
+        };
+        let actor = take(0)??;
+        let reason = take(1)?;
+        Some((self.committed_at(place)?, time, Text { actor, reason }))
+    }
+
+    /// How many were stored at or before `moment`.
+    fn partition_point(&self, moment: Timestamp) -> usize {
+        let (mut low, mut high) = (0, self.entries.len() / ENTRY);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let is_before = self.committed_at(middle).is_some_and(|committed_at| committed_at <= moment);
+            if is_before { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 }

@@ -1,27 +1,41 @@
 use std::{path::PathBuf, sync::Arc};
 
-use conn3ction_dns::{Store, Version, Writer};
-use conn3ction_ledger::Ledger;
+use conn3ction_dns::{Store, Version};
+use conn3ction_ledger::{Ledger, ReadError};
 use conn3ction_schemas::Revision;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    Answers, NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
-    follow::follow,
-    progress::{Reporter, Watcher},
-    rebuild::Rebuilder,
-};
 #[cfg(feature = "etcd")]
 use crate::{KeyView, Mirror, Prefix, check_prefixes, etcd_view::EtcdView, rebuild::rebuilds, zone_keys::ZoneKeys};
+use crate::{
+    NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
+    follow::follow_to,
+    progress::{Reporter, Watcher},
+    rebuild::Rebuilder,
+    sealing::{Sealing, Start, Successors, keep_answers},
+};
 
 /// Which views this process keeps besides the answers.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// Where and when answers are sealed, so that a restart need not fold the whole ledger; without it nothing is.
+    pub seal: Option<Seal>,
     /// The directory of the local records view; without it there is none. It is a cache: it may be deleted at any time.
     pub records: Option<PathBuf>,
     /// The views in etcd, if this process writes them.
     #[cfg(feature = "etcd")]
     pub etcd: Option<EtcdConfig>,
+}
+
+/// Where and when answers are sealed.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// The file is a cache: it may be deleted at any time.
+    pub directory: PathBuf,
+    /// Answers are sealed when this many changes came since, and at least a quarter of what is sealed: so the work stays
+    /// in proportion to the changes, and a restart folds no more than that.
+    pub changes: u64,
 }
 
 /// The views in etcd, and where they are.
@@ -47,6 +61,8 @@ pub struct Handle {
     views: Arc<[Kept]>,
     ledger: LedgerHandle,
     store: Arc<Store>,
+    successors: Successors,
+    sealed: watch::Receiver<Revision>,
     tasks: TaskTracker,
 }
 
@@ -68,42 +84,57 @@ struct Kept {
     rebuilder: Option<Rebuilder>,
 }
 
+/// Why the views cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Two views in etcd would share keys.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+    /// The ledger does not say whether what was sealed is its own.
+    #[error("reading the ledger for what was sealed")]
+    Ledger(#[from] ReadError),
+}
+
 /// Starts the views' tasks.
 #[derive(Debug)]
 pub struct Projector;
 
 impl Projector {
-    /// Folds `ledger` into `store` by its one `writer`, and into the views that `config` names, until `token` stops it.
+    /// Folds `ledger` into the answers, and into the views that `config` names, until `token` stops it.
     ///
-    /// Nothing is waited for: the views catch up in the background, and [`Handle::reached`] says when.
+    /// Only what was sealed is waited for, and for the ledger to say that it is its own: the views catch up in the
+    /// background, and [`Handle::reached`] says when.
     ///
     /// # Errors
     ///
-    /// [`PrefixError`] if two views in etcd would share keys.
-    pub fn spawn(
+    /// [`SpawnError`].
+    pub async fn spawn(
         config: Config,
         ledger: Arc<dyn Ledger>,
-        store: Arc<Store>,
-        writer: Writer,
         token: CancellationToken,
-    ) -> Result<Handle, PrefixError> {
+    ) -> Result<Handle, SpawnError> {
         let tasks = TaskTracker::new();
-        let head = SharedHead::default();
         let (reporter, answers) = Reporter::new(ViewName::Answers);
         let reporter = Arc::new(reporter);
-        let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
-        let mut fold = Answers::new(writer, head.clone(), reporter.clone());
-        {
-            let (ledger, token) = (ledger.clone(), token.clone());
-            tasks.spawn(async move { follow(&*ledger, Revision::ZERO, &mut fold, &reporter, &token).await });
+        let mut start = Start::open(config.seal.as_ref().map(|seal| &*seal.directory), &*ledger, &reporter).await?;
+        let (store, head) = (start.store.clone(), start.fold.head());
+        let (successors, prepared) = Successors::new();
+        let (tell_sealed, sealed) = watch::channel(start.fold.at());
+        if let Some(seal) = config.seal {
+            let (ledger, live, answers) = (ledger.clone(), store.clone(), answers.clone());
+            let sealing = Sealing { seal, ledger, live, answers, successors: successors.clone(), sealed: tell_sealed };
+            let (task, token) = (sealing.begin(&mut start), token.clone());
+            tasks.spawn(async move { token.run_until_cancelled(task).await });
         }
+        let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
+        tasks.spawn(keep_answers(start, ledger.clone(), prepared, reporter, token.clone()));
         #[cfg(feature = "etcd")]
         if let Some(etcd) = config.etcd {
             let source = Source { ledger: &ledger, store: &store, answers: &answers, tasks: &tasks, token: &token };
             views.extend(etcd.spawn(&source)?);
         }
         tasks.close();
-        Ok(Handle { head, views: views.into(), ledger: LedgerHandle(ledger), store, tasks })
+        Ok(Handle { head, views: views.into(), ledger: LedgerHandle(ledger), store, successors, sealed, tasks })
     }
 }
 
@@ -170,6 +201,18 @@ impl Handle {
         &self.store
     }
 
+    /// The revision up to which the answers are sealed; 0 if nothing is.
+    pub fn sealed(&self) -> Revision {
+        *self.sealed.borrow()
+    }
+
+    /// Waits until the answers are sealed at `revision` or later; for ever if this process does not seal.
+    pub async fn sealed_at(&self, revision: Revision) {
+        if self.sealed.clone().wait_for(|sealed| *sealed >= revision).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// How far each view is, the answers first. The lag is the distance to the ledger's head.
     pub fn status(&self) -> Vec<(ViewName, Progress)> {
         self.views.iter().map(|kept| (kept.watcher.view(), kept.watcher.now())).collect()
@@ -206,24 +249,20 @@ impl Handle {
         }
     }
 
-    /// Folds the whole ledger into a store aside. Readers hold the one store of the process, so it is not replaced; a
-    /// difference, which would be a fault of this program, is reported and mended by a restart.
+    /// Folds the whole ledger into a store aside, which takes the place of the live one if they differ.
     async fn rebuild_answers(&self, live: &Watcher) -> Result<Rebuilt, RebuildError> {
         let revision = live.now().revision;
-        let (store, writer) = Store::new();
-        let (reporter, watcher) = Reporter::new(ViewName::Answers);
-        let reporter = Arc::new(reporter);
-        let mut fold = Answers::new(writer, SharedHead::default(), reporter.clone());
-        let token = CancellationToken::new();
-        let failed = |error: NotReached| RebuildError::Failed(error.to_string());
-        tokio::select! {
-            () = follow(&*self.ledger.0, Revision::ZERO, &mut fold, &reporter, &token) => {}
-            reached = watcher.reached(revision) => { reached.map_err(failed)?; }
-        }
-        watcher.reached(revision).await.map_err(failed)?;
+        let (reporter, _) = Start::aside();
+        let Start { store, mut fold, .. } = Start::empty(&reporter);
+        let folded = follow_to(&*self.ledger.0, Revision::ZERO, revision, &mut fold, &reporter).await;
+        folded.map_err(RebuildError::Failed)?;
         let at = Version::from(revision);
         let digest = crate::content::digest(&store.at(at));
-        Ok(Rebuilt { revision, digest, was_right: digest == crate::content::digest(&self.store.at(at)) })
+        let was_right = digest == fold.digest() && digest == crate::content::digest(&self.store.at(at));
+        if !was_right {
+            self.successors.put(fold).await;
+        }
+        Ok(Rebuilt { revision, digest, was_right })
     }
 
     /// Waits until all tasks have ended, after the token stopped them.

@@ -4,17 +4,15 @@ mod support;
 
 use std::sync::Arc;
 
-use conn3ction_dns::Store;
 use conn3ction_ledger::{Ledger, memory::MemoryLedger};
 use conn3ction_projector::{Config, Handle, Progress, Projector, ViewName, content_digest};
 use conn3ction_schemas::{RecordType, Revision, SetKey};
 use support::{Author, name};
 use tokio_util::sync::CancellationToken;
 
-fn spawn(ledger: &Arc<dyn Ledger>) -> (Handle, CancellationToken) {
+async fn spawn(ledger: &Arc<dyn Ledger>) -> (Handle, CancellationToken) {
     let token = CancellationToken::new();
-    let (store, writer) = Store::new();
-    let handle = Projector::spawn(Config::default(), ledger.clone(), store, writer, token.clone());
+    let handle = Projector::spawn(Config::default(), ledger.clone(), token.clone()).await;
     (handle.expect("spawns"), token)
 }
 
@@ -26,7 +24,7 @@ async fn answers_at(handle: &Handle, revision: Revision) -> Progress {
 #[tokio::test]
 async fn an_event_is_answered_and_known_to_deciders_at_the_same_revision() {
     let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
-    let (handle, token) = spawn(&ledger);
+    let (handle, token) = spawn(&ledger).await;
     let mut author = Author::new(ledger, 1).await;
     author.create_zone("example.local.").await;
     let revision = author.put("example.local.", "app.example.local.", "A", 60, &["192.0.2.1"]).await;
@@ -55,14 +53,14 @@ async fn an_event_is_answered_and_known_to_deciders_at_the_same_revision() {
 async fn live_and_replayed_histories_come_to_the_same_digest_however_they_are_fed() {
     for seed in 1..=30 {
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
-        let (live, token) = spawn(&ledger);
+        let (live, token) = spawn(&ledger).await;
         let mut author = Author::new(ledger.clone(), seed).await;
         for n in 0..60 {
             author.stage = n % 3 == 0;
             author.random_event().await;
         }
         let live_progress = answers_at(&live, author.revision()).await;
-        let (replayed, other) = spawn(&ledger);
+        let (replayed, other) = spawn(&ledger).await;
         let replayed_progress = answers_at(&replayed, author.revision()).await;
         assert_eq!(live_progress, replayed_progress, "seed {seed}");
         assert_eq!(content_digest(&live.store().now()), live_progress.digest, "seed {seed}");

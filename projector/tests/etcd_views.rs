@@ -4,7 +4,6 @@ mod support;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use conn3ction_dns::Store;
 use conn3ction_ledger::{
     Ledger,
     etcd::{
@@ -28,9 +27,9 @@ const RECORDS: &str = "/conn3ction/records";
 
 async fn spawn(ledger: &Arc<dyn Ledger>, etcd: &Etcd, zones: &str) -> (Handle, CancellationToken) {
     let token = CancellationToken::new();
-    let (store, writer) = Store::new();
     let config = Config {
         records: None,
+        seal: None,
         etcd: Some(EtcdConfig {
             client: etcd.client().await,
             records_prefix: format!("{RECORDS}/"),
@@ -39,7 +38,7 @@ async fn spawn(ledger: &Arc<dyn Ledger>, etcd: &Etcd, zones: &str) -> (Handle, C
             large_zones: Vec::new(),
         }),
     };
-    (Projector::spawn(config, ledger.clone(), store, writer, token.clone()).expect("spawns"), token)
+    (Projector::spawn(config, ledger.clone(), token.clone()).await.expect("spawns"), token)
 }
 
 /// Keys and checkpoint at one etcd revision.

@@ -17,17 +17,22 @@ use crate::store::{
 };
 
 impl Store {
-    /// Writes everything up to `version`, which must be published, into a sealed file at `path`, with an `attachment` of
-    /// the caller's. Readers and the writer go on meanwhile. The file takes its name when it is whole and on disk.
+    /// Writes everything up to `version`, which must be published, into a sealed file at `path`, with what the
+    /// caller attaches. Readers and the writer go on meanwhile. The file takes its name when it is whole and on disk.
     ///
     /// # Errors
     ///
     /// The system's; what was at `path` before is still there.
-    pub fn seal(&self, version: Version, attachment: &[u8], path: &Path) -> io::Result<()> {
+    pub fn seal(
+        &self,
+        version: Version,
+        path: &Path,
+        attach: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         let aside = path.with_extension("unfinished");
         let mut out =
             Out { file: BufWriter::with_capacity(1 << 20, File::create(&aside)?), at: 0, crc: Default::default() };
-        write(&self.zones.load_full(), version.min(self.published()), attachment, &mut out)?;
+        write(&self.zones.load_full(), version.min(self.published()), attach, &mut out)?;
         let file = out.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(&aside, path)?;
@@ -65,7 +70,22 @@ impl Out {
     }
 }
 
-fn write(zones: &Zones, version: Version, attachment: &[u8], out: &mut Out) -> io::Result<()> {
+impl Write for Out {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.put(octets).map(|_| octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn write(
+    zones: &Zones,
+    version: Version,
+    attach: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    out: &mut Out,
+) -> io::Result<()> {
     // Random as the seeds of the process's own tables are.
     let seed = foldhash::quality::RandomState::default().hash_one(version.0);
     let mut directory = Vec::new();
@@ -78,9 +98,11 @@ fn write(zones: &Zones, version: Version, attachment: &[u8], out: &mut Out) -> i
         directory.extend(section.numbers().iter().flat_map(|number| number.to_be_bytes()));
         count += 1;
     }
-    let attached = out.put(attachment)?;
+    let attached = out.at;
+    attach(out)?;
+    let attached_len = out.at - attached;
     let directory = out.put(&directory)?;
-    let numbers = [count, directory, attached, attachment.len() as u64, version.0, seed];
+    let numbers = [count, directory, attached, attached_len, version.0, seed];
     let (footer, _) = out.put_all(numbers.into_iter().map(u64::to_be_bytes))?;
     let crc = out.crc.clone().finalize();
     out.put(&crc.to_be_bytes())?;

@@ -1,0 +1,106 @@
+//! Answers that go on from a sealed file are those of a fold from zero, at every revision, with all that deciders know.
+
+mod support;
+
+use std::{path::Path, sync::Arc};
+
+use conn3ction_ledger::{Ledger, memory::MemoryLedger};
+use conn3ction_projector::{Config, Handle, HeadState, Projector, Seal, ViewName, content_digest};
+use conn3ction_schemas::Revision;
+use support::Author;
+use tokio_util::sync::CancellationToken;
+
+struct Running(Handle, CancellationToken);
+
+impl Running {
+    async fn new(ledger: &Arc<dyn Ledger>, seal: Option<(&Path, u64)>) -> Self {
+        let token = CancellationToken::new();
+        let seal = seal.map(|(directory, changes)| Seal { directory: directory.into(), changes });
+        let config = Config { seal, ..Config::default() };
+        Self(Projector::spawn(config, ledger.clone(), token.clone()).await.expect("spawns"), token)
+    }
+
+    async fn stop(self) {
+        self.1.cancel();
+        self.0.stopped().await;
+    }
+}
+
+/// What deciders know, in an order of its own.
+fn known(head: &HeadState, upto: Revision) -> Vec<String> {
+    let mut known: Vec<_> = head.zones.iter().map(|(apex, zone)| format!("{apex} {zone:?}")).collect();
+    known.sort();
+    known.push(format!("{:?} {:?} {} {:?}", head.revision, head.epoch, head.hash, head.committed_at));
+    known.push(format!("{} keys", head.keys.len()));
+    for revision in 0..=upto.0 + 1 {
+        let note = head.notes.get(Revision(revision));
+        let back = note.as_ref().map(|note| head.notes.last_committed(note.committed_at));
+        known.push(format!("{revision} {note:?} {back:?}"));
+    }
+    known
+}
+
+async fn same(ours: &Handle, ledger: &Arc<dyn Ledger>, upto: Revision, context: &str) {
+    let folded = Running::new(ledger, None).await;
+    for handle in [ours, &folded.0] {
+        handle.reached(ViewName::Answers, upto).await.expect("reached");
+    }
+    let progress = |handle: &Handle| handle.watcher(ViewName::Answers).expect("kept").now();
+    assert_eq!(progress(ours), progress(&folded.0), "{context}");
+    for revision in 0..=upto.0 {
+        let [ours, zero] = [ours, &folded.0].map(|handle| content_digest(&handle.store().at(Revision(revision).into())));
+        assert_eq!(ours, zero, "{context}, at {revision}");
+    }
+    let [ours, zero] = [ours, &folded.0].map(|handle| known(&handle.head_state().read(), upto));
+    assert_eq!(ours, zero, "{context}");
+    folded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_answers_go_on_while_they_are_written_and_after_a_restart() {
+    for seed in 1..=4 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+        let running = Running::new(&ledger, Some((directory.path(), 10))).await;
+        let mut author = Author::new(ledger.clone(), seed).await;
+        for round in 1..=3 {
+            let asked = author.revision();
+            while running.0.sealed() <= asked {
+                author.random_event().await;
+                running.0.reached(ViewName::Answers, author.revision()).await.expect("reached");
+            }
+            same(&running.0, &ledger, author.revision(), &format!("seed {seed}, round {round}")).await;
+        }
+        let sealed = running.0.sealed();
+        running.stop().await;
+        for _ in 0..5 {
+            author.random_event().await;
+        }
+        let again = Running::new(&ledger, Some((directory.path(), u64::MAX))).await;
+        assert_eq!(again.0.sealed(), sealed, "seed {seed}: nothing before is folded again");
+        same(&again.0, &ledger, author.revision(), &format!("seed {seed}, restarted")).await;
+        let rebuilt = again.0.rebuild(ViewName::Answers).await.expect("rebuilt");
+        assert!(rebuilt.was_right, "seed {seed}");
+        again.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sealed_of_another_ledger_is_not_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for seed in 1..=2 {
+        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+        let mut author = Author::new(ledger.clone(), seed).await;
+        for _ in 0..20 {
+            author.random_event().await;
+        }
+        let running = Running::new(&ledger, Some((directory.path(), 10))).await;
+        assert!(running.0.sealed() == Revision::ZERO, "seed {seed}");
+        same(&running.0, &ledger, author.revision(), &format!("seed {seed}")).await;
+        while running.0.sealed() == Revision::ZERO {
+            author.random_event().await;
+            running.0.reached(ViewName::Answers, author.revision()).await.expect("reached");
+        }
+        running.stop().await;
+    }
+}
