@@ -10,7 +10,7 @@ use std::{
 use conn3ction_ledger::{Batch, Body, Event, Head, Ledger};
 use conn3ction_schemas::{
     Actor, Delta, Name, Rdata, RecordSet, RecordType, Revision, Serial, SetKey, Timestamp, Ttl, ZoneChange,
-    event::{Auth, Draft, DraftBody, DraftChunks, Kind, Place, ZoneLife},
+    event::{Auth, Draft, DraftBody, DraftChunks, Hash, Idempotency, Kind, Place, ZoneLife},
 };
 use uuid::Uuid;
 
@@ -138,14 +138,16 @@ impl Author {
             }
             body.chunks = DraftChunks::Staged { id, count };
         }
+        let number = self.head.revision.0;
         let draft = Draft {
             id: Uuid::now_v7(),
             kind: Kind::RecordsChanged,
-            actor: Actor { name: "author".into(), auth: Auth::None },
+            actor: Actor { name: format!("author {}", number % 5), auth: Auth::None },
             source: "test".into(),
             request_id: String::new(),
-            idempotency: None,
-            reason: None,
+            idempotency: (number % 4 == 0)
+                .then(|| Idempotency { key: format!("key {}", number % 40), digest: Hash([number as u8; 32]) }),
+            reason: (number % 3 > 0).then(|| format!("reason {}", number % 7)),
             zones,
             of: None,
             time: None,
