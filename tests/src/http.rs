@@ -62,7 +62,8 @@ fn head_of(reader: &mut impl BufRead) -> anyhow::Result<(u16, Vec<(String, Strin
     let mut headers = Vec::new();
     loop {
         line.clear();
-        reader.read_line(&mut line)?;
+        // A server that dies here has not answered.
+        anyhow::ensure!(reader.read_line(&mut line)? > 0, "the connection ended within the headers");
         match line.trim_end().split_once(": ") {
             Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.to_owned())),
             None => return Ok((status, headers)),

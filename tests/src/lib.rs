@@ -1,6 +1,10 @@
 //! What end-to-end tests share: our binary on free ports and a scratch directory, ended by its process id.
 
+pub mod audit;
+pub mod etcd;
 pub mod http;
+pub mod load;
+pub mod random;
 
 use std::{
     io::{BufRead, BufReader, Write},
