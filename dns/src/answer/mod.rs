@@ -99,6 +99,7 @@ fn reply(view: &View, query: &Query<'_>, message: Message<'_>) -> usize {
         name: [0; 255],
         name_len: query.name().len(),
         name_at: 12,
+        dnames: [0; MAX_ALIASES],
         authority: Authority::None,
         targets: None,
     };
@@ -131,6 +132,8 @@ struct Answer<'v, 'b> {
     name_len: usize,
     /// Where that name stands in the message.
     name_at: usize,
+    /// Where the owners of the DNAMEs stand that are in the answer already; 0 for none.
+    dnames: [usize; MAX_ALIASES],
     authority: Authority<'v>,
     /// A set whose targets' addresses help: its zone, owner and place.
     targets: Option<Targets<'v>>,
@@ -233,12 +236,18 @@ impl<'v> Answer<'v, '_> {
 
     /// Whether the name now looked up was looked up before: `seen` holds where such names stand, 0 for the question's.
     fn is_seen(&self, seen: &[usize]) -> bool {
-        let written = self.message.written();
-        seen.iter().any(|at| {
-            let at = (*at).max(12);
-            let earlier = written.get(at..at + self.name_len);
-            earlier.is_some_and(|earlier| earlier.eq_ignore_ascii_case(&self.name[..self.name_len]))
-        })
+        seen.iter().any(|at| self.stands_at((*at).max(12), &self.name[..self.name_len]))
+    }
+
+    /// Whether the DNAME of `owner` is in the answer.
+    fn has_dname(&self, owner: &[u8]) -> bool {
+        self.dnames.iter().any(|at| *at > 0 && self.stands_at(*at, owner))
+    }
+
+    /// Whether `name` stands at this offset of the message, without compression.
+    fn stands_at(&self, at: usize, name: &[u8]) -> bool {
+        let there = self.message.written().get(at..at + name.len());
+        there.is_some_and(|there| there.eq_ignore_ascii_case(name))
     }
 
     fn put_answer(&mut self, zone: ZoneView<'v>, found: Match<'v>) -> Result<(), Full> {
@@ -248,7 +257,10 @@ impl<'v> Answer<'v, '_> {
             qtype => set.key.rtype == qtype,
         };
         let mut last = None;
-        for set in state.sets().filter(is_asked) {
+        // A DNAME that led here is in the answer already.
+        let has_dname = self.has_dname(&self.name[..self.name_len]);
+        let is_new = |set: &StoredSet<'_>| !(has_dname && set.key.rtype == RecordType::DNAME);
+        for set in state.sets().filter(is_asked).filter(is_new) {
             let serial = zone.set_serial().filter(|_| set.key.rtype == RecordType::SOA);
             last = Some((set.key.rtype, self.message.put_set(Owner::At(self.name_at), &set, None, serial)?));
             if self.qtype != RecordType::RRSIG {
@@ -295,9 +307,15 @@ impl<'v> Answer<'v, '_> {
         let (starts, labels) = starts(&self.name[..below_len]);
         let prefix_len = if depth == 0 { below_len } else { starts[labels - depth] as usize };
         let owner_at = Owner::At(self.name_at + prefix_len);
-        let placed = self.message.put_set(owner_at, &set, None, None)?;
-        self.put_signatures(&state, owner_at, RecordType::DNAME, None)?;
-        let Some((_, target)) = placed.rdata_offsets(&set).next() else { return Ok(Some(true)) };
+        // A chain may pass here again, but a set stands in a section once.
+        if !self.has_dname(&self.name[prefix_len..self.name_len]) {
+            self.message.put_set(owner_at, &set, None, None)?;
+            self.put_signatures(&state, owner_at, RecordType::DNAME, None)?;
+            if let Some(free) = self.dnames.iter_mut().find(|at| **at == 0) {
+                *free = self.name_at + prefix_len;
+            }
+        }
+        let Some((_, target)) = set.split().next() else { return Ok(Some(true)) };
         let len = prefix_len + target.len();
         if len > 255 {
             return Ok(None);
@@ -309,7 +327,7 @@ impl<'v> Answer<'v, '_> {
         self.name = name;
         self.name_len = len;
         self.name_at = at;
-        Ok(Some(matches!(self.qtype, RecordType::CNAME | RecordType::ANY)))
+        Ok(Some(self.qtype == RecordType::CNAME))
     }
 
     fn put_signatures(

@@ -256,11 +256,10 @@ pub(crate) fn header_only(out: &mut [u8], header: &[u8], rcode: Rcode) -> Option
     Some(12)
 }
 
-/// The header of a reply: id, operation and RD are those of the query (RFC 1035 section 4.1.1), CD too (RFC 4035
-/// section 3.2.2 leaves it to us; Knot and NSD copy it).
+/// The header of a reply: id, operation and RD are those of the query (RFC 1035 section 4.1.1). CD is not: only a
+/// resolver copies it (RFC 4035 section 3.2.2), and neither Knot nor NSD does.
 fn start_header(out: &mut [u8], header: &[u8]) {
     out.fill(0);
     out[..2].copy_from_slice(&header[..2]);
     out[2] = 0x80 | header[2] & 0x79;
-    out[3] = header[3] & 0x10;
 }

@@ -1,5 +1,8 @@
-//! The responder on real sockets: patient, impatient and malicious clients, and transfers as other servers pull them.
+//! The responder on real sockets: right answers, patient, impatient and malicious clients, and transfers as other servers
+//! pull them.
 
+mod differential;
+mod random;
 mod responder;
 mod sockets;
 mod transfer;

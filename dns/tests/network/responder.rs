@@ -5,14 +5,27 @@ use conn3ction_dns::{
     server::{Config, Counters},
     store::{Store, Version},
 };
-use conn3ction_schemas::{Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl};
-use std::{net::SocketAddr, process::Command, sync::Arc, thread::JoinHandle, time::Duration};
+use conn3ction_schemas::{
+    Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl,
+    zonefile::{Zone, write_zone},
+};
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A responder that runs until it is dropped.
 pub(crate) struct Responder {
     pub(crate) address: SocketAddr,
     pub(crate) counters: Arc<Counters>,
+    store: Arc<Store>,
     writer: Writer,
     version: u64,
     stop: CancellationToken,
@@ -33,14 +46,14 @@ impl Responder {
     pub(crate) fn start(config: Config) -> Self {
         let (store, writer) = Store::new();
         let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], udp_threads: 2, ..config };
-        let server = Server::bind(config, store).expect("bound");
+        let server = Server::bind(config, Arc::clone(&store)).expect("bound");
         let (address, counters, stop) = (server.addresses()[0], server.counters(), CancellationToken::new());
         let token = stop.clone();
         let running = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(server.run(token))
         });
-        Self { address, counters, writer, version: 0, stop, running: Some(running) }
+        Self { address, counters, store, writer, version: 0, stop, running: Some(running) }
     }
 
     /// Publishes `changes` to `zone` as one version with `serial`: owner, type, values (none: the set goes).
@@ -74,6 +87,33 @@ impl Responder {
         self.publish("example.", 1, &changes);
     }
 
+    /// Publishes whole zones as one version.
+    pub(crate) fn load<'z>(&mut self, zones: impl IntoIterator<Item = (&'z Name, &'z Zone)>) {
+        self.version += 1;
+        self.writer.begin(Version(self.version), Timestamp(self.version as i64));
+        for (apex, zone) in zones {
+            self.writer.create_zone(apex);
+            for set in &zone.sets {
+                self.writer.set(apex, &set.owner, set.key, Some(&set.set));
+            }
+        }
+        self.writer.publish();
+    }
+
+    /// What a zone that is served now looks like as a master file.
+    pub(crate) fn export(&self, apex: &Name) -> String {
+        let view = self.store.now();
+        let zone = view.zone(apex).expect("a zone");
+        let owners: Vec<_> = zone.owners().collect();
+        let sets = owners.iter().flat_map(|owner| {
+            let sets: Vec<_> = owner.sets().map(|set| (owner.name(), set.key(), set.to_record_set())).collect();
+            sets
+        });
+        let mut text = Vec::new();
+        write_zone(&mut text, apex, sets).expect("memory takes it");
+        String::from_utf8(text).expect("master files are ASCII")
+    }
+
     pub(crate) fn delete_zone(&mut self, zone: &str) {
         self.version += 1;
         self.writer.begin(Version(self.version), Timestamp(self.version as i64));
@@ -102,6 +142,20 @@ pub(crate) fn dig(server: SocketAddr, arguments: &[&str]) -> String {
     let (ip, port) = (format!("@{}", server.ip()), server.port().to_string());
     let output = Command::new("dig").args([&ip, "-p", &port, "+tries=1", "+time=10"]).args(arguments).output();
     String::from_utf8(output.expect("dig is installed").stdout).expect("text")
+}
+
+/// An address whose port is free for UDP and TCP. It is below the ports that the system gives out by itself, so that no
+/// connection takes it before the server does that is to listen there.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() * 37;
+    loop {
+        let port = 10_000 + (start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Looks again and again until `found` gives something; the limit is far beyond what any machine needs.

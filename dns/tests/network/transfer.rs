@@ -1,11 +1,11 @@
 //! Zone transfer as real clients pull it: dig, and Knot, NSD and CoreDNS as secondaries that NOTIFY wakes.
 
-use crate::responder::{Responder, dig, wait_for};
+use crate::responder::{Responder, dig, free_address, wait_for};
 use conn3ction_dns::server::Config;
 use conn3ction_schemas::RecordType;
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -92,9 +92,7 @@ struct Secondary {
 
 impl Secondary {
     fn prepare() -> Self {
-        let port = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { address, home: tempfile::tempdir().expect("a directory"), child: None }
+        Self { address: free_address(), home: tempfile::tempdir().expect("a directory"), child: None }
     }
 
     fn start(&mut self, program: &Path, arguments: &[&str], config: &str) {

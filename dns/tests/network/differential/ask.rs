@@ -1,0 +1,98 @@
+//! Many questions at once over UDP, and one over TCP.
+
+use std::{
+    fmt,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use conn3ction_schemas::{Name, RecordType};
+
+use super::reply::Reply;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    /// In the case in which it is asked.
+    pub(crate) name: Vec<u8>,
+    pub(crate) rtype: RecordType,
+    /// The second pair of octets of the header: RD and CD.
+    pub(crate) flags: u16,
+    /// The datagram size and the DO bit.
+    pub(crate) edns: Option<(u16, bool)>,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Name::from_wire(&self.name).map_err(|_| fmt::Error)?;
+        write!(f, "{name} {} with EDNS {:?}, flags {:04x}", self.rtype, self.edns, self.flags)
+    }
+}
+
+impl Question {
+    pub(crate) fn to_wire(&self, id: u16) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for number in [id, self.flags, 1, 0, 0, self.edns.is_some().into()] {
+            wire.extend(number.to_be_bytes());
+        }
+        wire.extend(&self.name);
+        wire.extend(self.rtype.0.to_be_bytes());
+        wire.extend([0, 1]);
+        if let Some((size, dnssec_ok)) = self.edns {
+            wire.extend([0, 0, 41]);
+            wire.extend(size.to_be_bytes());
+            wire.extend([0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+        }
+        wire
+    }
+}
+
+/// How many questions are under way. What a server's default buffer takes.
+const WINDOW: usize = 64;
+
+/// The replies of `server`, in the order of `questions`. A lost datagram is asked for again.
+pub(crate) fn ask_all(server: SocketAddr, questions: &[Question]) -> Vec<Reply> {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    socket.connect(server).expect("connected");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("set");
+    let (mut replies, mut buffer) = (Vec::new(), [0; 65_535]);
+    for window in questions.chunks(WINDOW) {
+        let mut found: Vec<Option<Reply>> = vec![None; window.len()];
+        let base = replies.len();
+        for _ in 0..30 {
+            for (at, question) in window.iter().enumerate().filter(|(at, _)| found[*at].is_none()) {
+                socket.send(&question.to_wire((base + at) as u16)).expect("sent");
+            }
+            while found.contains(&None) {
+                let Ok(octets) = socket.recv(&mut buffer) else { break };
+                let id = u16::from_be_bytes([buffer[0], buffer[1]]);
+                let at = id.wrapping_sub(base as u16) as usize;
+                // A late answer to what was asked twice may come in the next window.
+                let Some(question) = window.get(at) else { continue };
+                let reply = Reply::read(&buffer[..octets]);
+                found[at] = Some(reply.unwrap_or_else(|| panic!("{server}: malformed reply to {question:?}")));
+            }
+            if !found.contains(&None) {
+                break;
+            }
+        }
+        for (at, reply) in found.into_iter().enumerate() {
+            replies.push(reply.unwrap_or_else(|| panic!("{server}: no reply to {:?}", window[at])));
+        }
+    }
+    replies
+}
+
+/// The reply of `server` over TCP.
+pub(crate) fn ask_over_tcp(server: SocketAddr, question: &Question) -> Reply {
+    let mut stream = TcpStream::connect(server).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let wire = question.to_wire(7);
+    stream.write_all(&[&(wire.len() as u16).to_be_bytes()[..], &wire].concat()).expect("sent");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("a length");
+    let mut message = vec![0; u16::from_be_bytes(length) as usize];
+    stream.read_exact(&mut message).expect("a message");
+    Reply::read(&message).unwrap_or_else(|| panic!("{server}: malformed reply to {question:?}"))
+}
