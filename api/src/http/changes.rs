@@ -27,7 +27,7 @@ pub(super) async fn change(
     uri: Uri,
     JsonBody { value: set, digest }: JsonBody<json::ChangeSet>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["dry_run"])?;
+    let query = Query::of_write(&uri, &["dry_run"])?;
     if set.changes.len() > MAX_CHANGES {
         let detail = format!("{} changes are more than the {MAX_CHANGES} of one request", set.changes.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail));

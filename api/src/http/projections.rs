@@ -52,7 +52,7 @@ pub(super) async fn rebuild(
     Path(view): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    Query::parse(&uri, &[])?;
+    Query::of_write(&uri, &[])?;
     let known = node.views.status();
     let Some((name, _)) = known.iter().find(|(name, _)| name.as_str() == view) else {
         let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();

@@ -16,12 +16,25 @@ pub(crate) struct Query(Vec<(String, String)>);
 pub(super) const WAITING: [&str; 2] = ["min_revision", "wait"];
 
 impl Query {
-    /// Reads the query of `uri`; every name must be in `known` or [`WAITING`], and stand once.
+    /// Reads the query of a read; every name must be in `known` or [`WAITING`], and stand once.
     ///
     /// # Errors
     ///
     /// [`ProblemKind::UnknownParameter`] naming every unknown one, [`ProblemKind::Malformed`] for bad encoding or a name twice.
     pub(crate) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        Self::strict(uri, known, &WAITING)
+    }
+
+    /// Reads the query of a write, which waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
+    pub(crate) fn of_write(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        Self::strict(uri, known, &[])
+    }
+
+    fn strict(uri: &Uri, known: &[&str], waiting: &[&str]) -> Result<Self, Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut unknown = Vec::new();
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -29,8 +42,8 @@ impl Query {
             let (Some(name), Some(value)) = (decode(name, true), decode(value, true)) else {
                 return Err(Problem::new(ProblemKind::Malformed, "the query is not percent-encoded UTF-8"));
             };
-            if !known.contains(&name.as_str()) && !WAITING.contains(&name.as_str()) {
-                let hint = nearest(&name, known.iter().chain(&WAITING).copied());
+            if !known.contains(&name.as_str()) && !waiting.contains(&name.as_str()) {
+                let hint = nearest(&name, known.iter().chain(waiting).copied());
                 unknown.push(parameter_error(&name, "is not a parameter of this route", hint));
             } else if pairs.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Problem::new(ProblemKind::Malformed, format!("the parameter {name} stands twice")));

@@ -155,7 +155,7 @@ pub(super) async fn create(
     uri: Uri,
     JsonBody { value: post, digest }: JsonBody<json::RecordInput>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["dry_run"])?;
+    let query = Query::of_write(&uri, &["dry_run"])?;
     let raw = RawChange {
         pointer: String::new(),
         zone: post.zone.as_deref(),
@@ -205,7 +205,7 @@ async fn replace(
     uri: &Uri,
     JsonBody { value: put, digest }: JsonBody<json::RecordInput>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(uri, &["dry_run", "zone", "covers"])?;
+    let query = Query::of_write(uri, &["dry_run", "zone", "covers"])?;
     let name = path_name(name)?;
     if let Some(other) = put.name.as_ref().filter(|other| other.parse::<Name>().ok().as_ref() != Some(&name)) {
         return Err(differs("/name", other, &name.to_string()));
@@ -304,7 +304,7 @@ async fn remove(
     rtype: Option<&str>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &["dry_run", "zone", "covers"])?;
+    let query = Query::of_write(request.uri(), &["dry_run", "zone", "covers"])?;
     let which = match rtype {
         None => Which::Only,
         Some(any) if any.eq_ignore_ascii_case("ANY") => Which::Every,

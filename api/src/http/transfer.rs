@@ -86,7 +86,7 @@ pub(super) async fn import(
     Path(zone): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &["mode", "dry_run"])?;
+    let query = Query::of_write(request.uri(), &["mode", "dry_run"])?;
     let apex = path_name(&zone)?;
     let mode = match query.text("mode") {
         None | Some("merge") => Mode::Merge,

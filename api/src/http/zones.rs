@@ -78,7 +78,7 @@ pub(super) async fn create(
     uri: Uri,
     JsonBody { value: new, digest }: JsonBody<json::ZoneInput>,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["dry_run"])?;
+    let query = Query::of_write(&uri, &["dry_run"])?;
     let mut items = Vec::new();
     let name = input::name("/name", &new.name).map_err(|item| items.push(item)).ok();
     let nameservers = new.nameservers.unwrap_or_default();
@@ -119,7 +119,7 @@ pub(super) async fn delete(
     Path(zone): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(request.uri(), &["dry_run"])?;
+    let query = Query::of_write(request.uri(), &["dry_run"])?;
     let apex = path_name(&zone)?;
     let digest = body::digest(&request);
     let order = Order { caller, reason: None, expected: None, digest, source: "rest", dry_run: query.flag("dry_run")? };
