@@ -2,14 +2,19 @@
 
 use conn3ction_schemas::{Name, NameError};
 
-/// A name, without its last dot, as a path segment: `=2E` is the root and `=2F` a slash, because URL clients swallow a
-/// lone dot and proxies refuse an encoded slash.
+/// A name, without its last dot, as a path segment.
 pub(crate) fn segment(name: &str) -> String {
+    encode(&escaped(name)).replace("%3D", "=")
+}
+
+/// As [`segment`], not yet percent-encoded: `=2E` is the root and `=2F` a slash, because URL clients swallow a lone dot and
+/// proxies refuse an encoded slash.
+pub(crate) fn escaped(name: &str) -> String {
     if name == "." {
         return "=2E".into();
     }
     // An equals sign of the name's own must not read as the beginning of such a pair.
-    encode(&name.replace('=', "\\061")).replace("%2F", "=2F")
+    name.replace('=', "\\061").replace('/', "=2F")
 }
 
 /// The name that a path segment, percent-decoded already, stands for.

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use conn3ction_schemas::{event::Hash, json};
+use conn3ction_schemas::json;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -150,8 +150,7 @@ impl Client {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty();
             for segment in segments {
-                // URL clients swallow a lone dot, proxies refuse an encoded slash.
-                path.push(&if *segment == "." { "=2E".into() } else { segment.replace('/', "=2F") });
+                path.push(&crate::path::escaped(segment));
             }
         }
         if query.iter().any(|(_, value)| value.is_some()) {
@@ -176,14 +175,26 @@ impl Client {
 
     /// A write. A lost or unsure answer is asked for again under the same idempotency key, so it is applied once.
     pub(super) async fn write(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Response, Failure> {
+        let request = || {
+            let request = self.http.request(method.clone(), url.clone());
+            match &body {
+                Some(body) => request.header("content-type", "application/json").body(body.clone()),
+                None => request,
+            }
+        };
+        self.once(request).await
+    }
+
+    /// Sends a file's octets as they are read; `body` gives them anew for every attempt.
+    pub(super) async fn upload(&self, url: Url, body: impl Fn() -> reqwest::Body) -> Result<Response, Failure> {
+        self.once(|| self.http.post(url.clone()).header("content-type", "text/dns").body(body())).await
+    }
+
+    async fn once(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
         let key = Uuid::new_v4().to_string();
         let mut attempt = 1;
         loop {
-            let mut request = self.http.request(method.clone(), url.clone()).header("idempotency-key", &key);
-            if let Some(body) = &body {
-                request = request.header("content-type", "application/json").body(body.clone());
-            }
-            match self.send(request).await {
+            match self.send(request().header("idempotency-key", &key)).await {
                 Err(Failure::Unreachable(_)) if attempt < ATTEMPTS => {}
                 Err(Failure::Refused(problem)) if attempt < ATTEMPTS && matches!(problem.status, 503 | 504) => {}
                 done => return done,
@@ -191,12 +202,6 @@ impl Client {
             tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
             attempt += 1;
         }
-    }
-
-    /// Sends a file's octets as they are read.
-    pub(super) async fn upload(&self, url: Url, body: reqwest::Body, key: &str) -> Result<Response, Failure> {
-        self.send(self.http.post(url).header("idempotency-key", key).header("content-type", "text/dns").body(body))
-            .await
     }
 
     pub(super) async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
@@ -238,9 +243,4 @@ impl Client {
         let views: Vec<_> = views.iter().map(|view| format!("{} r{}", view.view, view.revision)).collect();
         Ok(Some(views.join(", ")))
     }
-}
-
-/// The same file under the same name and options has the same key, so that a retried import is applied once.
-pub(super) fn content_key(parts: &[&[u8]]) -> String {
-    Hash::of(&parts.join(&0)).to_string()
 }

@@ -156,7 +156,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             return crate::app::serve(*settings).await.map_err(Failure::Serve);
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "conn3ction", &mut std::io::stdout());
+            // Into memory first: the generator panics where nobody reads on.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "conn3ction", &mut script);
+            printer.raw(&script);
             return Ok(());
         }
         _ => {}

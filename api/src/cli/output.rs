@@ -160,13 +160,15 @@ pub(super) fn failure(failure: &Failure, color: Color) {
     for item in &problem.errors {
         let place = [&item.pointer, &item.parameter, &item.header].into_iter().flatten().next().cloned();
         let place = place.or_else(|| item.line.map(|line| format!("line {line}, column {}", item.column.unwrap_or(1))));
-        // The empty pointer is the whole body: nothing to point at, and often nothing new to say.
         let place = place.filter(|place| !place.is_empty()).map(|place| format!("{place}: ")).unwrap_or_default();
         let hint = item.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        if place.is_empty() && hint.is_empty() && item.detail == problem.detail {
-            continue;
-        }
-        print(format!("  {}", escape(&format!("{place}{}{hint}", item.detail))));
+        // A lone item has its words in the first line already; a line and a column or a hint may still be news.
+        let text = match (item.detail == problem.detail, &item.hint, item.line) {
+            (true, Some(hint), None) => hint.clone(),
+            (true, None, None) => continue,
+            _ => format!("{place}{}{hint}", item.detail),
+        };
+        print(format!("  {}", escape(&text)));
     }
 }
 

@@ -45,10 +45,8 @@ impl Get {
         if printer.output == Output::Zone {
             for record in &records {
                 for value in &record.values {
-                    printer.line(
-                        Style::new(),
-                        &escape(&format!("{}\t{}\tIN\t{}\t{value}", dotted(&record.name), record.ttl, record.rtype)),
-                    );
+                    let (name, ttl, rtype) = (dotted(&record.name), record.ttl, &record.rtype);
+                    printer.line(Style::new(), &escape(&format!("{name} {ttl} IN {rtype} {value}")));
                 }
             }
         } else {
@@ -188,6 +186,10 @@ pub(super) async fn written(client: &Client, printer: &Printer, response: reqwes
     let event: json::EventJson = client.decode(response).await?;
     if printer.for_programs() {
         printer.json_lines(&[event]);
+        return Ok(());
+    }
+    if status == reqwest::StatusCode::OK {
+        printer.note(&format!("nothing to change: it has been so since r{} at the latest", event.revision));
         return Ok(());
     }
     show_changes(printer, &event.changes, event.change_count);

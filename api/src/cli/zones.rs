@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 
 use super::{
-    client::{Client, Failure, content_key},
+    client::{Client, Failure},
     output::{Output, Printer, confirmed},
     records::{write, written},
 };
@@ -131,19 +131,21 @@ impl Import {
         let dry_run = client.global.dry_run.then_some("true");
         let url = client.url(&["zones", &self.zone, "import"], &[("mode", Some(&self.mode)), ("dry_run", dry_run)]);
         let progress = progress(octets.len() as u64);
-        let key = content_key(&[self.zone.as_bytes(), self.mode.as_bytes(), &octets]);
         let octets = bytes::Bytes::from(octets);
-        let sent = progress.clone();
-        let chunks = (0..octets.len()).step_by(CHUNK).map(move |from| {
-            let chunk = octets.slice(from..octets.len().min(from + CHUNK));
-            sent.inc(chunk.len() as u64);
-            if sent.position() == sent.length().unwrap_or_default() {
-                sent.set_message("taking it in");
-            }
-            Ok::<_, std::io::Error>(chunk)
-        });
-        let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
-        let result = client.upload(url, body, &key).await;
+        let body = || {
+            let (octets, sent) = (octets.clone(), progress.clone());
+            sent.set_position(0);
+            let chunks = (0..octets.len()).step_by(CHUNK).map(move |from| {
+                let chunk = octets.slice(from..octets.len().min(from + CHUNK));
+                sent.inc(chunk.len() as u64);
+                if sent.position() == sent.length().unwrap_or_default() {
+                    sent.set_message("taking it in");
+                }
+                Ok::<_, std::io::Error>(chunk)
+            });
+            reqwest::Body::wrap_stream(futures::stream::iter(chunks))
+        };
+        let result = client.upload(url, body).await;
         progress.finish_and_clear();
         written(client, printer, result?).await
     }

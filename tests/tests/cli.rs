@@ -1,0 +1,384 @@
+//! Every verb of the command line: what it prints for people and for programs, its exit code, its words when it fails.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+use conn3ction_tests::{Conn3ction, Ran, binary, shell};
+use serde_json::Value;
+
+const VERBS: [&str; 15] = [
+    "serve",
+    "get",
+    "set",
+    "add",
+    "remove",
+    "delete",
+    "apply",
+    "zone",
+    "import",
+    "export",
+    "log",
+    "status",
+    "verify",
+    "rebuild",
+    "completions",
+];
+
+fn server() -> anyhow::Result<(tempfile::TempDir, Conn3ction)> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--ledger", "memory"])?;
+    Ok((data, server))
+}
+
+/// Runs `line`, split at spaces, with `input`; the end of a line from `'` on is one word.
+fn run(server: &Conn3ction, line: &str, input: &str) -> anyhow::Result<Ran> {
+    let (words, last) = line.split_once(" '").map_or((line, None), |(words, last)| (words, Some(last)));
+    let mut command = Command::new(binary());
+    command.args(["--server", &format!("http://{}", server.http)]).args(words.split_ascii_whitespace()).args(last);
+    Ran::new(&mut command, input)
+}
+
+/// What differs from run to run replaced: dates and times by `T`, hashes by `H`, ages by `A`.
+fn leveled(text: &str) -> String {
+    let level = |word: &str| {
+        let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+        let is_hash = word.len() == 64 && word.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let is_time = word.ends_with('Z') && word.bytes().filter(|octet| *octet == b':').count() == 2;
+        let is_age = word.strip_suffix(['s', 'm']).is_some_and(all_digits);
+        match (is_hash, is_time, is_age) {
+            (true, ..) => Some("H".to_owned()),
+            (_, true, _) => Some("T".to_owned()),
+            (.., true) => Some("A".to_owned()),
+            _ if word.len() == 10 && word.split('-').all(all_digits) && word.contains('-') => None,
+            _ => Some(word.to_owned()),
+        }
+    };
+    let lines = text.lines().map(|line| line.split_ascii_whitespace().filter_map(level).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Result<()> {
+    let (_data, server) = server()?;
+    // The line, its input, the exit code, standard output and standard error.
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, i32, &str, &str)] = &[
+        ("set app.example.local. A 10.0.0.1 10.0.0.2 --ttl 30 -m 'first address", "", 0,
+         "+ app.example.local. 30 A\n+ 10.0.0.1\n+ 10.0.0.2", "r2 records-changed; example.local serial 2; answers r2"),
+        ("add app.example.local A 10.0.0.3", "", 0,
+         "~ app.example.local. 30 A\n+ 10.0.0.3", "r3 records-changed; example.local serial 3; answers r3"),
+        ("remove app.example.local A 10.0.0.1", "", 0,
+         "~ app.example.local. 30 A\n- 10.0.0.1", "r4 records-changed; example.local serial 4; answers r4"),
+        ("set app.example.local A 10.0.0.2 10.0.0.3", "", 0, "", "nothing to change: it has been so since r4 at the latest"),
+        ("get app.example.local", "", 0, "NAME TTL TYPE VALUES\napp.example.local 30 A 10.0.0.2 10.0.0.3", ""),
+        ("get app.example.local A -o zone", "", 0, "app.example.local. 30 IN A 10.0.0.2\napp.example.local. 30 IN A 10.0.0.3", ""),
+        ("get --under app.example.local -o csv", "", 0,
+         "name,ttl,type,values,covers,zone,revision,time,actor,reason\napp.example.local,30,A,\"10.0.0.2\n10.0.0.3\",,,,,,", ""),
+        ("get app.example.local -o wide", "", 0,
+         "NAME TTL TYPE VALUES COVERS ZONE REVISION TIME ACTOR REASON\napp.example.local 30 A 10.0.0.2 10.0.0.3 4 T tester", ""),
+        ("get --zone example.local --at r1", "", 0,
+         "NAME TTL TYPE VALUES\nexample.local 60 NS localhost.\nexample.local 60 SOA localhost. hostmaster.example.local. 1 60 30 1209600 60", ""),
+        ("get nothing.example.local", "", 1, "", "conn3ction: nothing.example.local has no record set that fits"),
+        ("--dry-run delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
+         "0 created, 0 replaced, 1 deleted; old answers stay cached up to 30 s. Nothing was done (planned at 1:4)."),
+        ("delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
+         "r5 records-changed; example.local serial 5; answers r5"),
+        ("apply -", "# both at once\nset a.example.local. TXT '\"two\" \"texts\"' --ttl 5\nset b.example.local A 10.0.0.9\n", 0,
+         "+ a.example.local. 5 TXT\n+ \"two\" \"texts\"\n+ b.example.local. 60 A\n+ 10.0.0.9",
+         "r6 records-changed; example.local serial 6; answers r6"),
+        ("apply -", r#"{"changes":[{"op":"delete","name":"a.example.local"}]}"#, 0, "- a.example.local. 5 TXT\n- \"two\" \"texts\"",
+         "r7 records-changed; example.local serial 7; answers r7"),
+        ("apply -", "set a.example.local. A 10.0.0.1\nput b A 1\n", 2, "", "conn3ction: line 2: unrecognized subcommand 'put'"),
+        ("apply -", "", 2, "", "conn3ction: there is nothing to apply"),
+        ("apply /nowhere", "", 1, "", "conn3ction: /nowhere: No such file or directory (os error 2)"),
+        ("apply -", "set a.example.local. A 10.0.0.1\nset b.elsewhere.test A 10.0.0.1\nset c.example.local A x\n", 1, "",
+         "conn3ction: Invalid record: A: address: `x` is no IPv4 address such as 192.0.2.1 (the form is: address)"),
+        ("set b.shop.test A 10.0.0.1", "", 1, "",
+         "conn3ction: Outside every zone: b.shop.test is in no zone here\nPOST /zones {\"name\":\"shop.test\"} first"),
+        ("delete b.example.local MX", "", 1, "", "conn3ction: No such record set: b.example.local has no MX set"),
+        ("set b.example.local CNAME a.example.local.", "", 3, "",
+         "conn3ction: A CNAME stands alone: b.example.local would have a CNAME beside A\ndelete the one or the other in the same change set"),
+        ("zone create new.test --nameserver ns1.new.test --nameserver ns.other.test --contact 'admin@new.test", "", 0,
+         "NAME SERIAL REVISION RECORD_COUNT\nnew.test 1 8 3", "answers r8"),
+        ("zone create new.test", "", 3, "", "conn3ction: The zone exists: new.test exists; it last changed at r8"),
+        ("zone list", "", 0, "NAME SERIAL REVISION RECORD_COUNT\nexample.local 7 7 3\nnew.test 1 8 3", ""),
+        ("zone show new.test", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nnew.test 1 8 3 false", ""),
+        ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere"),
+        ("import new.test -", "a 60 A 10.0.0.1\n", 0, "+ a.new.test. 60 A\n+ 10.0.0.1", "r9 zone-imported; new.test serial 2; answers r9"),
+        ("import new.test -", "a 60 A 10.0.0.1\n", 0, "", "nothing to change: it has been so since r9 at the latest"),
+        ("import new.test -", "a 60 A 10.0.0.1\nb 60 A x\nc 60 MX x\n", 1, "",
+         "conn3ction: Invalid record: A: address: `x` is no IPv4 address such as 192.0.2.1 (the form is: address) (and 1 more)\n\
+          line 2, column 8: A: address: `x` is no IPv4 address such as 192.0.2.1 (the form is: address)\n\
+          line 3, column 9: MX: preference: `x` is no number from 0 to 65535 (the form is: preference exchange)"),
+        ("export new.test", "", 0,
+         "$ORIGIN new.test.\nnew.test. 60 IN SOA ns1.new.test. admin.new.test. 2 60 30 1209600 60\nnew.test. 60 IN NS ns.other.test.\n\
+          new.test. 60 IN NS ns1.new.test.\na.new.test. 60 IN A 10.0.0.1", ""),
+        ("export new.test --json", "", 2, "", "conn3ction: export prints a master file; `get --zone` prints other forms"),
+        ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere"),
+        ("zone delete new.test", "", 2, "", "conn3ction: this needs --yes where nobody can be asked"),
+        ("zone delete new.test --yes", "", 0, "", "done; answers r10"),
+        ("log -n 1", "", 0, "r10 T A ago tester 3 sets zone-deleted", ""),
+        ("log app.example.local -n 1 -p", "", 0,
+         "r5 T A ago tester 1 set records-changed\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
+        ("log --grep 'first address", "", 0, "r2 T A ago tester 1 set records-changed first address", ""),
+        ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
+        ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
+        ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),
+        ("rebuild answers", "", 0, "VIEW REVISION LAG STATE DIGEST\nanswers 10 0 following H", ""),
+        ("rebuild nothing", "", 1, "", "conn3ction: No such page: this node has the views answers"),
+        ("--at 15 get", "", 1, "", "conn3ction: Not a moment: \"15\" is not a moment; write r1041, 1:1041, 2026-11-22T10:15:00Z, \
+         an age such as 40m, 2h, 3d or 1w, or now"),
+        ("--at r1 set a.example.local A 10.0.0.1", "", 2, "",
+         "conn3ction: --at is for verbs that show a state; this one shows or changes the present"),
+    ];
+    for (line, input, code, out, err) in cases {
+        let ran = run(&server, line, input)?;
+        let told = format!("{line}: {ran:?}");
+        assert_eq!(ran.code, *code, "{told}");
+        assert_eq!(leveled(&ran.out), *out, "{told}");
+        assert_eq!(leveled(&ran.err), *err, "{told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn with_json_every_result_is_one_object_a_line() -> anyhow::Result<()> {
+    let (_data, server) = server()?;
+    for (line, member, value) in [
+        ("--json set a.example.local A 10.0.0.1", "/changes/0/name", "a.example.local"),
+        ("--json --dry-run delete a.example.local A", "/summary/deleted", "1"),
+        ("--json get a.example.local", "/values/0", "10.0.0.1"),
+        ("-o json zone create z.test", "/name", "z.test"),
+        ("--json zone list", "/name", "example.local"),
+        ("--json zone show z.test", "/serial", "1"),
+        ("--json log -n 2", "/revision", "3"),
+        ("--json status", "/view", "answers"),
+        ("--json status z.test", "/record_count", "2"),
+        ("--json verify", "/ok", "true"),
+        ("--json rebuild answers", "/revision", "3"),
+    ] {
+        let ran = run(&server, line, "")?;
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        let objects: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        let found = objects[0].pointer(member).unwrap_or_else(|| panic!("{line}: {}", ran.out));
+        assert_eq!(found.as_str().map_or_else(|| found.to_string(), str::to_owned), value, "{line}: {}", ran.out);
+    }
+    // A plan that was saved is applied exactly, or not at all.
+    let plan = run(&server, "--json --dry-run set a.example.local A 10.0.0.7", "")?.out;
+    assert_eq!(run(&server, "apply -", &plan)?.code, 0);
+    let late = run(&server, "apply -", &plan)?;
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.err.contains("Changed since"), "{late:?}");
+    Ok(())
+}
+
+#[test]
+fn a_file_taken_in_again_after_other_changes_is_applied_again() -> anyhow::Result<()> {
+    let (data, server) = server()?;
+    let file = data.path().join("zone.db");
+    std::fs::write(&file, "@ 60 SOA localhost. hostmaster 1 60 30 1209600 60\n@ 60 NS localhost.\na 60 A 10.0.0.1\n")?;
+    let import = || server.cli(&["import", "example.local", &file.to_string_lossy(), "--mode", "replace"]);
+    assert_eq!(import()?.code, 0);
+    assert_eq!(server.cli(&["set", "a.example.local", "A", "10.0.0.2"])?.code, 0);
+    let again = import()?;
+    assert!(again.out.contains("10.0.0.1") && again.err.contains("r4 zone-imported"), "{again:?}");
+    assert!(server.cli(&["get", "a.example.local"])?.out.contains("10.0.0.1"));
+    // Compressed, too.
+    assert_eq!(server.cli(&["set", "a.example.local", "A", "10.0.0.2"])?.code, 0);
+    shell(&format!("gzip -k {}", file.display()))?;
+    let packed = server.cli(&["import", "example.local", &format!("{}.gz", file.display()), "--mode", "replace"])?;
+    assert!(packed.err.contains("r6 zone-imported"), "{packed:?}");
+    Ok(())
+}
+
+#[test]
+fn log_follows_and_goes_on_after_the_connection_broke() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &[])?;
+    let address = server.http.to_string();
+    let mut following = Command::new(binary())
+        .args(["--server", &format!("http://{address}"), "--json", "log", "-f", "--under", "n.example.local"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut next = || -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&lines.next().ok_or_else(|| anyhow::anyhow!("it ended"))??)?)
+    };
+    // It follows from the present, so the first event it can show is one that came after it asked.
+    server.logged_until("\"path\":\"/events\"");
+    server.cli(&["set", "other.example.local", "A", "10.0.0.1"])?;
+    server.cli(&["set", "a.n.example.local", "A", "10.0.0.1"])?;
+    assert_eq!(next()?["changes"][0]["name"], "a.n.example.local");
+    server.kill()?;
+    let server = Conn3ction::start(data.path(), &["--http-listen", &address])?;
+    server.cli(&["set", "b.n.example.local", "A", "10.0.0.1"])?;
+    assert_eq!(next()?["changes"][0]["name"], "b.n.example.local");
+    following.kill()?;
+    following.wait()?;
+    Ok(())
+}
+
+#[test]
+fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
+    let (data, server) = server()?;
+    let tokens = data.path().join("tokens");
+    std::fs::write(&tokens, "")?;
+    let guarded = Conn3ction::start(data.path(), &["--ledger", "memory", "--tokens", &tokens.to_string_lossy()])?;
+    let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    // Some other server.
+    let other = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let foreign = format!("http://{}", other.local_addr()?);
+    std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().expect("a client");
+        let mut line = String::new();
+        let mut reader = BufReader::new(&stream);
+        while reader.read_line(&mut line).expect("a request") > 2 {}
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("answering");
+    });
+    for (address, line, code, words) in [
+        (format!("http://{}", server.http), "get", 0, ""),
+        (format!("http://{}", guarded.http), "set a.example.local A 10.0.0.1", 1, "A token is needed"),
+        (format!("http://{}", server.http), "get --nothing", 2, "unexpected argument '--nothing'"),
+        (format!("http://{}", server.http), "nothing", 2, "unrecognized subcommand 'nothing'"),
+        (format!("http://{}", server.http), "set a.example.local", 2, "required arguments were not provided"),
+        (format!("http://{}", server.http), "zone create example.local", 3, "The zone exists"),
+        (format!("http://{unused}"), "get", 4, "no answer from"),
+        (foreign, "get", 4, "does not speak our API"),
+        ("nothing at all".into(), "get", 2, "--server nothing at all"),
+    ] {
+        let mut command = Command::new(binary());
+        command.env("CONN3CTION_URL", &address).args(line.split(' '));
+        let ran = Ran::new(&mut command, "")?;
+        assert_eq!(ran.code, code, "{address} {line}: {ran:?}");
+        assert!(ran.err.contains(words), "{address} {line}: {ran:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_ledger_that_no_server_holds_is_read_offline() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &[])?;
+    server.cli(&["set", "a.example.local", "A", "10.0.0.1"])?;
+    let offline =
+        |line: &str| Ran::new(Command::new(binary()).arg("--data").arg(data.path()).args(line.split(' ')), "");
+    let held = offline("get a.example.local")?;
+    assert_eq!(held.code, 1, "{held:?}");
+    assert!(held.err.contains("in use"), "{held:?}");
+    server.kill()?;
+    for (line, expected) in [
+        ("get a.example.local", "10.0.0.1"),
+        ("--at r1 zone list", "example.local  1"),
+        ("export example.local", "a.example.local."),
+        ("log", "r2"),
+        ("verify", "chain r1 to r2"),
+    ] {
+        let ran = offline(line)?;
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        assert!(ran.out.contains(expected), "{line}: {ran:?}");
+    }
+    let nowhere = Ran::new(Command::new(binary()).args(["--data", "/nowhere", "get"]), "")?;
+    assert_eq!(nowhere.code, 1, "{nowhere:?}");
+    assert!(nowhere.err.contains("/nowhere holds no ledger"), "{nowhere:?}");
+    Ok(())
+}
+
+#[test]
+fn every_verb_has_its_help_and_every_shell_its_completions() -> anyhow::Result<()> {
+    let run = |arguments: &[&str]| Ran::new(Command::new(binary()).args(arguments), "");
+    let whole = run(&["--help"])?;
+    assert!(whole.out.contains("Exit codes: 0 done;"), "{}", whole.out);
+    for verb in VERBS {
+        assert!(
+            whole.out.lines().any(|line| line.trim_start().starts_with(&format!("{verb} "))),
+            "{verb}: {}",
+            whole.out
+        );
+        let help = run(&[verb, "--help"])?;
+        assert_eq!(help.code, 0, "{verb}");
+        assert!(help.out.contains(&format!("Usage: conn3ction {verb}")), "{verb}: {}", help.out);
+        let long = help.out.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(long, None, "{verb}");
+    }
+    for verb in ["list", "show", "create", "delete"] {
+        assert_eq!(run(&["zone", verb, "--help"])?.code, 0, "{verb}");
+    }
+    for name in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", name])?;
+        assert_eq!(script.code, 0, "{name}");
+        assert!(VERBS.iter().all(|verb| script.out.contains(verb)), "{name}");
+    }
+    assert_eq!(run(&["completions", "nosh"])?.code, 2);
+    // Nobody who reads only the first line is told of a panic.
+    let cut = shell(&format!("{} completions bash 2>&1 | head -n 1", binary().display()))?;
+    assert_eq!(cut.lines().count(), 1);
+    assert!(
+        shell(&format!("source <({} completions bash) && complete -p conn3ction", binary().display()))?
+            .contains("conn3ction")
+    );
+    Ok(())
+}
+
+#[test]
+fn colour_is_for_terminals_only() -> anyhow::Result<()> {
+    let (_data, server) = server()?;
+    server.cli(&["set", "a.example.local", "TXT", "\u{1b}[31mred"])?;
+    let line = format!("{} --server http://{}", binary().display(), server.http);
+    for (before, arguments, terminal, coloured) in [
+        ("", "log -p", false, false),
+        ("", "log -p --color always", false, true),
+        ("", "log -p", true, true),
+        ("", "log -p --color never", true, false),
+        ("NO_COLOR=1", "log -p", true, false),
+        ("TERM=dumb", "log -p", true, false),
+        ("", "set a.example.local A x", false, false),
+        ("", "set a.example.local A x", true, true),
+        ("NO_COLOR=1", "set a.example.local A x", true, false),
+    ] {
+        let command = format!("env {before} {line} {arguments}");
+        let printed = match terminal {
+            true => shell(&format!("TERM=${{TERM:-xterm}} script -qc '{command}' /dev/null < /dev/null"))?,
+            false => shell(&format!("{command} 2>&1 || true"))?,
+        };
+        assert!(!printed.is_empty());
+        assert_eq!(printed.contains('\u{1b}'), coloured, "{command} on a terminal: {terminal}: {printed:?}");
+        // What stands in a zone never drives the terminal.
+        assert!(!printed.contains("\u{1b}[31mred"), "{printed:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let file = data.path().join("conn3ction.toml");
+    let serve = |text: &str, arguments: &[&str]| -> anyhow::Result<Ran> {
+        std::fs::write(&file, text)?;
+        Ran::new(Command::new(binary()).arg("serve").arg("--config").arg(&file).args(arguments), "")
+    };
+    let faulty = serve(
+        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"dns\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n\
+         tokens-file = 1\n",
+        &[],
+    )?;
+    assert_eq!(faulty.code, 1, "{faulty:?}");
+    assert!(faulty.err.contains("tokens-file"), "unknown keys are refused: {faulty:?}");
+    let faulty = serve(
+        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"dns\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
+        &["--dns-notify", "nobody"],
+    )?;
+    assert_eq!(faulty.code, 1, "{faulty:?}");
+    for setting in ["http-listen:", "zones:", "role:", "etcd-prefix:", "dns-notify:"] {
+        assert!(faulty.err.contains(setting), "{setting} {faulty:?}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let http =
+        format!("http-listen = \"{}\"\nledger = \"memory\"\ndns-listen = [\"127.0.0.1:0\"]\n", taken.local_addr()?);
+    let plain = serve(&http, &[])?;
+    assert_eq!(plain.code, 1, "{plain:?}");
+    assert!(plain.err.contains("(http-listen)") && !plain.err.contains('\u{1b}'), "{plain:?}");
+    Ok(())
+}
