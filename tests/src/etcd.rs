@@ -17,6 +17,7 @@ pub struct Etcd {
     directory: TempDir,
     /// Where clients reach it.
     pub url: String,
+    launcher: String,
     arguments: Vec<String>,
 }
 
@@ -27,8 +28,18 @@ impl Etcd {
     ///
     /// It is not installed or does not answer; what it printed is the error.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_by("exec", &free_address()?, &free_address()?, arguments)
+    }
+
+    /// Starts it by the shell words `launcher`, which must end in an `exec` of what follows, listening on `client` and
+    /// `peer`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Etcd::start`].
+    pub fn start_by(launcher: &str, client: &str, peer: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let (url, peer) = (format!("http://{}", free_address()?), format!("http://{}", free_address()?));
+        let (url, peer) = (format!("http://{client}"), format!("http://{peer}"));
         let data = directory.path().join("data");
         let mut all: Vec<String> = vec!["--name=one".into(), "--log-level=error".into()];
         all.push(format!("--data-dir={}", data.display()));
@@ -40,7 +51,7 @@ impl Etcd {
         }
         all.push(format!("--initial-cluster=one={peer}"));
         all.extend(arguments.iter().map(ToString::to_string));
-        let mut etcd = Self { child: None, directory, url, arguments: all };
+        let mut etcd = Self { child: None, directory, url, launcher: launcher.into(), arguments: all };
         etcd.run()?;
         etcd.answers()?;
         Ok(etcd)
@@ -53,7 +64,8 @@ impl Etcd {
     /// The system's.
     pub fn run(&mut self) -> anyhow::Result<()> {
         let log = fs::File::options().create(true).append(true).open(self.directory.path().join("log"))?;
-        let mut command = Command::new(tool("etcd-3.7.3")?);
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("{} \"$0\" \"$@\"", self.launcher)]).arg(tool("etcd-3.7.3")?);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         Ok(())
@@ -88,7 +100,17 @@ impl Etcd {
     ///
     /// It ended with another status than 0.
     pub fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let ran = Ran::new(Command::new(tool("etcdctl-3.7.3")?).args(["--endpoints", &self.url]).args(arguments), "")?;
+        self.ctl_with(arguments, "")
+    }
+
+    /// Runs `etcdctl` with `input`, where `put` takes the value from if it is not an argument.
+    ///
+    /// # Errors
+    ///
+    /// It ended with another status than 0.
+    pub fn ctl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut command = Command::new(tool("etcdctl-3.7.3")?);
+        let ran = Ran::new(command.args(["--endpoints", &self.url]).args(arguments), input)?;
         anyhow::ensure!(ran.code == 0, "etcdctl {arguments:?}: {}", ran.err);
         Ok(ran.out)
     }
@@ -108,9 +130,14 @@ impl Etcd {
         lines.chunks(2).map(pair).collect()
     }
 
-    fn answers(&mut self) -> anyhow::Result<()> {
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// It ended, or does not for half a minute; what it printed is the error.
+    pub fn answers(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while self.ctl(&["get", "ready?"]).is_err() {
+        while self.ctl(&["get", "any key"]).is_err() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if ended.is_some() || begun.elapsed() > Duration::from_secs(30) {
                 let log = fs::read_to_string(self.directory.path().join("log"))?;

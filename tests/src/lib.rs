@@ -197,3 +197,12 @@ pub fn shell(line: &str) -> anyhow::Result<String> {
     anyhow::ensure!(out.status.success(), "{line}: {}\n{printed}{}", out.status, String::from_utf8_lossy(&out.stderr));
     Ok(printed)
 }
+
+/// Runs a shell line as root (mounts and name spaces need it), with sudo if we are not.
+///
+/// # Errors
+///
+/// Those of [`shell`].
+pub fn as_root(line: &str) -> anyhow::Result<String> {
+    shell(&format!("if [ $(id -u) = 0 ]; then {line}; else sudo -n bash -c '{line}'; fi"))
+}

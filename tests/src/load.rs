@@ -34,6 +34,7 @@ pub struct Load {
 struct Shared {
     servers: Mutex<Vec<SocketAddr>>,
     acknowledged: AtomicU64,
+    denied: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -58,6 +59,7 @@ impl Load {
         let shared = Arc::new(Shared {
             servers: Mutex::new(servers.to_vec()),
             acknowledged: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
         let clients = (0..clients).map(|who| {
@@ -80,14 +82,29 @@ impl Load {
     ///
     /// They were not for a minute, or a client ended.
     pub fn acknowledged(&self, more: u64) -> anyhow::Result<()> {
-        let count = || self.shared.acknowledged.load(Ordering::Relaxed);
-        let (wanted, begun) = (count() + more, Instant::now());
-        while count() < wanted {
-            anyhow::ensure!(begun.elapsed() < PATIENCE, "{} of {more} acknowledged", count() + more - wanted);
+        self.counted(&self.shared.acknowledged, more)
+    }
+
+    /// Waits until so many more requests were answered that nothing was stored.
+    ///
+    /// # Errors
+    ///
+    /// They were not for a minute, or a client ended.
+    pub fn denied(&self, more: u64) -> anyhow::Result<()> {
+        self.counted(&self.shared.denied, more)
+    }
+
+    fn counted(&self, counter: &AtomicU64, more: u64) -> anyhow::Result<()> {
+        let (before, begun) = (counter.load(Ordering::Relaxed), Instant::now());
+        loop {
+            let came = counter.load(Ordering::Relaxed) - before;
+            if came >= more {
+                return Ok(());
+            }
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "waited for {more} answers, {came} came");
             anyhow::ensure!(!self.clients.iter().any(JoinHandle::is_finished), "a client gave up");
             std::thread::sleep(Duration::from_micros(200));
         }
-        Ok(())
     }
 
     /// Lets every client finish its request, and gives what all were told.
@@ -166,12 +183,13 @@ impl Client {
     /// Sends until the answer is clear. Gives the revision, or `None` if nothing was stored and the client lets it be.
     fn settle(&mut self, key: &str, change: &Change) -> anyhow::Result<Option<u64>> {
         let (begun, mut in_doubt) = (Instant::now(), false);
-        for attempt in 0.. {
+        for attempt in 0_u64.. {
             self.written.sent_again += usize::from(attempt == 1);
             let answer = self.send(key, change);
             match &answer {
                 Ok(Answer { status: 200..=299, .. }) => {}
-                Ok(Answer { status: 503, body, .. }) if body.contains("/problems/ledger-unavailable") => {
+                Ok(answer @ Answer { status: 503 | 507, .. }) if says_nothing_was_stored(answer) => {
+                    self.shared.denied.fetch_add(1, Ordering::Relaxed);
                     if !in_doubt && self.random.below(2) == 0 {
                         return Ok(None);
                     }
@@ -202,6 +220,10 @@ impl Client {
         let headers = [("Idempotency-Key", key), ("Conn3ction-Reason", key), ("Conn3ction-Actor", "load")];
         http::request(server, change.method, &change.target, &headers, &change.body)
     }
+}
+
+fn says_nothing_was_stored(answer: &Answer) -> bool {
+    ["/problems/ledger-unavailable", "/problems/storage-full"].iter().any(|kind| answer.body.contains(kind))
 }
 
 fn is_refused(error: &anyhow::Error) -> bool {

@@ -146,7 +146,9 @@ impl Spool {
 
 fn spool_fault(error: std::io::Error) -> Problem {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => Problem::new(ProblemKind::StorageFull, "no room for the body"),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Problem::new(ProblemKind::StorageFull, "no room for the body")
+        }
         _ => Problem::new(ProblemKind::Internal, format!("keeping the body: {error}")),
     }
 }

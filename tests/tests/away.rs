@@ -1,0 +1,111 @@
+//! etcd away: writes are refused and say when to try again, reads go on, and everything recovers by itself.
+
+use conn3ction_tests::{Conn3ction, as_root, etcd::Etcd, load::Load, random::Random, shell};
+
+/// Writes are refused with 503; DNS and REST go on with what they know.
+fn reads_but_does_not_write(server: &Conn3ction) -> anyhow::Result<()> {
+    let refused =
+        server.ask("POST", "/records", r#"{"name":"away.example.local","type":"A","values":["10.0.0.1"]}"#)?;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{refused:?}");
+    assert_eq!(refused.json()["type"], "/problems/ledger-unavailable");
+    let records = server.ask("GET", "/records?type=A", "")?;
+    assert_eq!(records.status, 200);
+    let records = records.json();
+    let of_record = |place: &str| records[0][place].as_str().unwrap_or_default().to_owned();
+    let name = of_record("name");
+    let answer = shell(&format!("dig @127.0.0.1 -p {} {name} A +short", server.dns.port()))?;
+    assert_eq!(answer.trim(), records[0]["values"][0], "{name}");
+    assert_eq!(server.ask("GET", "/healthz", "")?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> anyhow::Result<()> {
+    let seed = Random::seed();
+    let mut etcd = Etcd::start(&[])?;
+    let data = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let url = etcd.url.clone();
+    let server = Conn3ction::start(data[0].path(), &["--etcd-endpoints", &url])?;
+    let load = Load::start(seed, 4, &[server.http]);
+    load.acknowledged(50)?;
+
+    etcd.kill()?;
+    load.denied(20)?;
+    reads_but_does_not_write(&server)?;
+    // One that starts now waits until etcd is there.
+    let late = std::thread::spawn(move || Conn3ction::start(data[1].path(), &["--etcd-endpoints", &url]));
+    load.denied(20)?;
+    assert!(!late.is_finished(), "it has nothing to show yet");
+    etcd.run()?;
+    load.acknowledged(50)?;
+    let late = late.join().expect("a thread that starts a server")?;
+    load.aim(&[server.http, late.http]);
+    load.acknowledged(50)?;
+    let written = load.stop()?;
+    written.audit(&server)?;
+    written.audit(&late)?;
+    written.audit_keys(&etcd)
+}
+
+/// A network of its own, joined to ours by one cable.
+struct Apart(String);
+
+impl Apart {
+    fn new() -> anyhow::Result<Self> {
+        let name = format!("c3n{}", std::process::id());
+        let apart = Self(name.clone());
+        let host = name.replace("c3n", "c3h");
+        as_root(&format!(
+            "ip netns add {name} && ip link add {host} type veth peer name {name} netns {name} \
+             && ip addr add {} dev {host} && ip link set {host} up && ip -n {name} link set lo up \
+             && ip -n {name} addr add {} dev {name} && ip -n {name} link set {name} up",
+            apart.address(1) + "/30",
+            apart.address(2) + "/30",
+        ))?;
+        Ok(apart)
+    }
+
+    /// An address on the cable: 1 is ours, 2 theirs. The range is for tests between networks (RFC 2544).
+    fn address(&self, host: u32) -> String {
+        let number = std::process::id() % 16_384 * 4 + host;
+        format!("198.18.{}.{}", number / 256, number % 256)
+    }
+
+    /// Pulls the cable, or plugs it in again.
+    fn cable(&self, state: &str) -> anyhow::Result<String> {
+        as_root(&format!("ip -n {0} link set {0} {state}", self.0))
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        drop(as_root(&format!("ip netns pids {0} | xargs -r kill -9; ip netns del {0}", self.0)));
+    }
+}
+
+#[test]
+fn a_network_that_parts_and_joins_again_costs_nothing_that_was_acknowledged() -> anyhow::Result<()> {
+    let seed = Random::seed();
+    let apart = Apart::new()?;
+    let root = if shell("id -u")?.trim() == "0" { "exec" } else { "exec sudo -n" };
+    let [client, peer] = [2379, 2380].map(|port| format!("{}:{port}", apart.address(2)));
+    let etcd = Etcd::start_by(&format!("{root} ip netns exec {}", apart.0), &client, &peer, &[])?;
+    let data = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let start = |place: usize| Conn3ction::start(data[place].path(), &["--etcd-endpoints", &etcd.url]);
+    let servers = [start(0)?, start(1)?];
+    let load = Load::start(seed, 4, &servers.each_ref().map(|server| server.http));
+    load.acknowledged(50)?;
+    apart.cable("down")?;
+    // Slow, since silence is told from slowness only after seconds: an append is asked after for ten of them.
+    load.denied(3)?;
+    for server in &servers {
+        reads_but_does_not_write(server)?;
+    }
+    apart.cable("up")?;
+    load.acknowledged(50)?;
+    let written = load.stop()?;
+    for server in &servers {
+        written.audit(server)?;
+    }
+    written.audit_keys(&etcd)
+}
