@@ -50,6 +50,7 @@ impl Collector for Now {
         };
         gauge("ledger_revision", "Last revision of the ledger that this node knows", node.head_known().0)?;
         gauge("zones", "Zones that exist", node.store.now().zones().count() as u64)?;
+        gauge("answers_sealed_revision", "Up to where a restart need not fold the ledger", node.views.sealed().0)?;
         for (view, progress) in node.views.status() {
             let name = format!("view_{}_revision", view.as_str().replace('-', "_"));
             gauge(&name, "Revision that the view shows", progress.revision.0)?;

@@ -145,9 +145,10 @@ impl Author {
             actor: Actor { name: format!("author {}", number % 5), auth: Auth::None },
             source: "test".into(),
             request_id: String::new(),
-            idempotency: (number % 4 == 0)
+            idempotency: number
+                .is_multiple_of(4)
                 .then(|| Idempotency { key: format!("key {}", number % 40), digest: Hash([number as u8; 32]) }),
-            reason: (number % 3 > 0).then(|| format!("reason {}", number % 7)),
+            reason: (!number.is_multiple_of(3)).then(|| format!("reason {}", number % 7)),
             zones,
             of: None,
             time: None,
