@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
 };
 
 use conn3ction_dns::{Store, Writer};
@@ -89,6 +90,9 @@ impl HeadState {
     }
 }
 
+/// How often a fold that was replaced is looked at.
+const VIEWERS_EVERY: Duration = Duration::from_millis(100);
+
 /// A [`HeadState`] that the fold writes and deciders read. Locks are brief and never held over an `await`.
 #[derive(Debug, Clone, Default)]
 pub struct SharedHead(Arc<RwLock<HeadState>>);
@@ -142,19 +146,29 @@ impl Answers {
         self.reporter.reached(self.at(), self.digest);
     }
 
-    /// Shows this fold in `store` and to deciders where `old`, which stands at the same event, did so before.
-    pub(crate) fn in_place_of(mut self, old: Answers, store: &Arc<Store>) -> Self {
+    /// Shows this fold in `store` and to deciders where `old`, which stands at the same event, did so before. `old`
+    /// keeps what nobody asks for any more.
+    pub(crate) fn take_over(&mut self, old: &mut Answers, store: &Arc<Store>) {
         self.writer.take_over(store);
         {
             let mut mine = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
             let mut shown = old.head.0.write().unwrap_or_else(PoisonError::into_inner);
-            *shown = std::mem::take(&mut *mine);
+            std::mem::swap(&mut *shown, &mut *mine);
         }
-        self.head = old.head;
-        self.reporter = old.reporter;
-        self.trigger = self.trigger.or(old.trigger);
+        std::mem::swap(&mut self.head, &mut old.head);
+        self.reporter = old.reporter.clone();
+        if self.trigger.is_none() {
+            self.trigger = old.trigger.take();
+        }
         self.report();
-        self
+    }
+
+    /// Frees this fold, which has no place any more, once the last view of it is gone: a million nodes take a while, and
+    /// who answers questions must not be the one who frees them. Blocks.
+    pub(crate) fn retire(self) {
+        while self.writer.viewers() > 0 {
+            std::thread::sleep(VIEWERS_EVERY);
+        }
     }
 }
 

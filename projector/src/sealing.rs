@@ -238,7 +238,11 @@ pub(crate) async fn keep_answers(
         };
         let caught_up = follow_to(&*ledger, next.at(), fold.at(), &mut next, &reporter);
         match token.run_until_cancelled(caught_up).await {
-            Some(Ok(())) => fold = next.in_place_of(fold, &store),
+            Some(Ok(())) => {
+                next.take_over(&mut fold, &store);
+                let old = std::mem::replace(&mut fold, next);
+                std::thread::spawn(move || old.retire());
+            }
             Some(Err(error)) => tracing::warn!(error, "the answers keep their fold"),
             None => return reporter.condition(Condition::Stopped),
         }

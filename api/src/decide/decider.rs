@@ -49,6 +49,10 @@ impl<H: StateAtHead> Decider for Decisions<H> {
         })
     }
 
+    fn rest(&mut self) {
+        self.state = None;
+    }
+
     fn decide(&mut self, command: &Arc<Command>, next: Next) -> Result<Decision, Refusal> {
         let Some(state) = &mut self.state else { unreachable!("the committer calls at_head first") };
         let envelope = &command.envelope;

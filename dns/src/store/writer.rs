@@ -101,6 +101,12 @@ impl Writer {
         }
     }
 
+    /// How many views look into what this writer wrote, the store's own not counted.
+    pub fn viewers(&self) -> usize {
+        let own = usize::from(Arc::ptr_eq(&self.shown, &self.store.zones.load())) + 1;
+        Arc::strong_count(&self.shown).saturating_sub(own)
+    }
+
     /// Starts the event `version`, which took effect at `time`.
     pub fn begin(&mut self, version: Version, time: Timestamp) {
         self.version = version;

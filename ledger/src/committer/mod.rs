@@ -121,6 +121,9 @@ pub trait Decider: Send + 'static {
     ///
     /// The refusal; the state is as before.
     fn decide(&mut self, command: &Self::Command, next: Next) -> Result<Decision, Self::Refusal>;
+
+    /// Nothing waits any more: what the state holds on to can go until the next [`Decider::at_head`].
+    fn rest(&mut self) {}
 }
 
 /// Where an event would stand if it is decided now.

@@ -89,6 +89,7 @@ impl<D: Decider, C: Fn() -> Timestamp + Send + 'static> Run<D, C> {
     /// Takes everything that waits, and waits if nothing does. False when it is time to stop.
     async fn take_requests(&mut self) -> bool {
         if self.commands.is_empty() && self.closes.is_empty() {
+            self.decider.rest();
             let request = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => None,
