@@ -6,6 +6,7 @@
 //! - [`server`]: the responder as a process runs it: UDP by plain threads and batched calls, TCP, zone transfer out,
 //!   NOTIFY. `examples/serve.rs` is the whole of what it needs.
 //!
+//! - [`trace`]: an answer taken apart, with the path that it took.
 //! - [`History`]: who may ask about the past (EDNS option 65353, names under `asof.`), and who finds the moments.
 //!
 //! What this crate does not know: the ledger, etcd, clocks. It knows [`store::Version`], a number that only rises.
@@ -19,6 +20,7 @@ mod past;
 pub mod server;
 pub mod store;
 mod tcp;
+pub mod trace;
 mod transfer;
 mod udp;
 mod wire;

@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod log;
+mod lookup;
 mod output;
 mod records;
 mod state;
@@ -96,6 +97,8 @@ enum Command {
     Export(zones::Export),
     /// Show events.
     Log(log::Log),
+    /// Show what the responder answers, and which events put it there.
+    Lookup(lookup::Lookup),
     /// Show the server's state, or a zone's.
     Status(state::Status),
     /// Check the hash chain and the views against it.
@@ -115,6 +118,7 @@ impl Command {
         match self {
             Self::Serve(_)
             | Self::Get(_)
+            | Self::Lookup(_)
             | Self::Export(_)
             | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
             Self::Status(status) => status.zone.is_some(),
@@ -181,6 +185,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
+        Command::Lookup(verb) => verb.run(&client, &printer).await,
         Command::Status(verb) => verb.run(&client, &printer).await,
         Command::Verify(verb) => verb.run(&client, &printer).await,
         Command::Rebuild(verb) => verb.run(&client, &printer).await,

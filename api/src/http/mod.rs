@@ -6,6 +6,7 @@ mod docs;
 mod events;
 mod health;
 pub mod list;
+mod lookup;
 mod metrics;
 pub mod problem;
 mod projections;
@@ -69,6 +70,7 @@ routes! {
     "/events" => get(events::list),
     "/events/{rev}" => get(events::show),
     "/events/{rev}/changes" => get(events::changes),
+    "/lookup" => get(lookup::show),
     "/projections" => get(projections::list),
     "/projections/{view}/rebuild" => post(projections::rebuild),
     "/verify" => get(projections::verify),

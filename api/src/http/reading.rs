@@ -69,6 +69,11 @@ impl Reading {
         Ok(Self { moment, revision, time })
     }
 
+    /// The state that is named as the one that answered.
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// The zones as they stood at that moment.
     pub(crate) fn view(&self) -> &View {
         &self.moment.view

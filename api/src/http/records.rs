@@ -522,7 +522,7 @@ async fn provenance(node: &Shared, found: Vec<Found>) -> Result<Vec<json::Record
     Ok(records)
 }
 
-fn note(header: &EventHeader) -> json::EventNote {
+pub(super) fn note(header: &EventHeader) -> json::EventNote {
     json::EventNote {
         revision: header.revision.0,
         time: header.time.to_string(),

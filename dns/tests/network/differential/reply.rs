@@ -29,15 +29,6 @@ pub(crate) struct Record {
     pub(crate) rdata: Vec<u8>,
 }
 
-impl Record {
-    /// What a signature covers.
-    pub(crate) fn covered(&self) -> Option<RecordType> {
-        let &[high, low, ..] = &self.rdata[..] else { return None };
-        (self.rtype == RecordType::RRSIG).then_some(RecordType(u16::from_be_bytes([high, low])))
-    }
-}
-
-const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 
 impl Reply {
@@ -80,10 +71,6 @@ impl Reply {
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.flags & TC != 0
-    }
-
-    pub(crate) fn is_authoritative(&self) -> bool {
-        self.flags & AA != 0
     }
 
     /// The same with every record of the answer once.

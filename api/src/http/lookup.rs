@@ -1,0 +1,89 @@
+//! `GET /lookup`: what the responder answers, which events put it there, and the path it took.
+
+use axum::{
+    Json,
+    extract::State,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use conn3ction_dns::trace::{Found, Step, Traced, TracedRecord, trace};
+use conn3ction_schemas::{RecordType, Revision, SetKey, json};
+
+use super::{
+    Shared,
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading::Reading,
+    records::note,
+};
+
+pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["name", "type", "at"])?;
+    let reading = Reading::of(&node, &query).await?;
+    let Some(name) = query.name("name")? else {
+        let item = json::ProblemError::parameter("name", "which name to look up".to_owned());
+        return Err(Problem::new(ProblemKind::Malformed, "name is needed").with([item]));
+    };
+    let rtype = query.rtype("type")?.unwrap_or(RecordType::A);
+    let traced = trace(reading.view(), &name, rtype);
+    let reading = match reading.view().zone_of(&name) {
+        Some(zone) => reading.clone().within(&zone),
+        None => reading.clone(),
+    };
+    let Traced { rcode, authoritative, sections, steps } = traced;
+    let mut shown = Vec::with_capacity(3);
+    for section in sections {
+        shown.push(sets(&node, section).await?);
+    }
+    let mut shown = shown.into_iter();
+    let mut next = || shown.next().unwrap_or_default();
+    let lookup = json::Lookup {
+        rcode: rcode.to_owned(),
+        authoritative,
+        revision: reading.revision().0,
+        answer: next(),
+        authority: next(),
+        additional: next(),
+        trace: steps.iter().map(said).collect(),
+    };
+    Ok(reading.stamp(&node, Json(lookup).into_response()))
+}
+
+/// The records of a section as sets, each with the event that put it there.
+async fn sets(node: &Shared, section: Vec<TracedRecord>) -> Result<Vec<json::Record>, Problem> {
+    let mut sets: Vec<(SetKey, json::Record)> = Vec::new();
+    for record in section {
+        let key = SetKey::for_rdata(record.rtype, &record.rdata);
+        let (name, text) = (record.owner.without_dot(), record.rdata.to_text(record.rtype));
+        if let Some((_, set)) = sets.iter_mut().find(|(other, set)| *other == key && set.name == name) {
+            set.values.push(text);
+            continue;
+        }
+        let event = match record.since {
+            Some(since) => Some(note(&*node.header(Revision::from(since)).await?)),
+            None => None,
+        };
+        let covers = (key.covered != RecordType(0)).then(|| key.covered.to_string());
+        let (rtype, values, ttl) = (record.rtype.to_string(), vec![text], record.ttl);
+        sets.push((key, json::Record { name, rtype, values, ttl, covers, zone: None, event }));
+    }
+    Ok(sets.into_iter().map(|(_, set)| set).collect())
+}
+
+/// A step in words.
+fn said(step: &Step) -> String {
+    let (zone, name) = (&step.zone, &step.name);
+    let stands_in = |owner: &conn3ction_schemas::Name| match owner == name {
+        true => String::new(),
+        false => format!(" from the wildcard {owner}"),
+    };
+    let found = match &step.found {
+        Found::Answer { owner } => format!("the answer{}", stands_in(owner)),
+        Found::Alias { owner, target } => format!("an alias of {target}{}", stands_in(owner)),
+        Found::Dname { owner, target } => format!("below {owner}, which is renamed to {target} (DNAME)"),
+        Found::Referral { cut } => format!("delegated at {cut}"),
+        Found::NoData { owner } => format!("exists without this type{}", stands_in(owner)),
+        Found::NameError { encloser } => format!("does not exist; {encloser} is the closest that does"),
+    };
+    format!("zone {zone}: {name}: {found}")
+}
