@@ -82,6 +82,15 @@ impl Token {
     }
 }
 
+/// Looks at the text of a token file.
+///
+/// # Errors
+///
+/// The number of the line that is no token.
+pub fn check(text: &str) -> Result<(), usize> {
+    Tokens::parse(text).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

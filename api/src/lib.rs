@@ -23,3 +23,5 @@ pub mod moment;
 mod path;
 pub mod plan;
 mod responder;
+
+pub use auth::check as check_token_file;

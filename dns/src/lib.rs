@@ -26,6 +26,7 @@ mod udp;
 mod wire;
 
 pub use answer::{Transport, answer};
-pub use past::{BadSuffix, EventNote, History, Moment, Moments, NoMoment, Suffix};
+pub use past::{BadSuffix, EventNote, History, Moment, Moments, NoMoment, Suffix, answer as answer_with_history};
 pub use server::Server;
 pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};
+pub use transfer::asks_for_transfer;

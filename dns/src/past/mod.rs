@@ -85,7 +85,7 @@ impl std::fmt::Debug for History {
 }
 
 /// As [`answer`](crate::answer()) from `live`, but honours questions about the past from those that may ask them.
-pub(crate) fn answer(
+pub fn answer(
     history: Option<&History>,
     live: &View,
     packet: &[u8],

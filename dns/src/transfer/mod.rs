@@ -59,6 +59,11 @@ enum Rcode {
     NotAuth = 9,
 }
 
+/// Whether `message` asks for a whole zone, or for what is new in it.
+pub fn asks_for_transfer(message: &[u8]) -> bool {
+    Request::parse(message).is_some()
+}
+
 impl Transfers {
     pub(crate) fn new(allow: AddressList) -> Self {
         Self { allow, quota: Semaphore::new(AT_ONCE) }
