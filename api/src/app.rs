@@ -140,7 +140,7 @@ impl Node {
         let tasks = TaskTracker::new();
         let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
         let kept = ViewsConfig {
-            records: views.clone(),
+            records: views.as_ref().map(|views| views.join("records")),
             seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
             #[cfg(feature = "etcd")]
             etcd: etcd_views(&config).await?,

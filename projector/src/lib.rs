@@ -32,6 +32,7 @@ mod progress;
 mod projection;
 mod projector;
 mod rebuild;
+mod records;
 mod sealing;
 pub mod zone_keys;
 
@@ -50,5 +51,6 @@ pub use projection::Projection;
 pub use projector::EtcdConfig;
 pub use projector::{Config, Handle, Projector, Seal, SpawnError};
 pub use rebuild::{RebuildError, Rebuilt};
+pub use records::read_records;
 
 use answers::Answers;

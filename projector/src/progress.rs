@@ -44,7 +44,7 @@ impl fmt::Display for ViewName {
 pub struct Progress {
     /// The last event that the view shows as a whole.
     pub revision: Revision,
-    /// How many deltas of the event after `revision` are in the view already. Not 0 only in etcd's views, where a
+    /// How many deltas of the event after `revision` are in the view already. Not 0 only in stored views, where a
     /// large event takes several transactions.
     pub partial_changes: u64,
     /// The digest of the view as it stands.
@@ -134,7 +134,6 @@ impl Reporter {
     }
 
     /// The view stands inside the event after `revision`.
-    #[cfg(feature = "etcd")]
     pub(crate) fn within(&self, revision: Revision, partial_changes: u64, digest: Digest) {
         self.progress.send_modify(|progress| {
             progress.revision = revision;

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(feature = "etcd")]
-use crate::{KeyView, Mirror, Prefix, check_prefixes, etcd_view::EtcdView, rebuild::rebuilds, zone_keys::ZoneKeys};
+use crate::{KeyView, Mirror, Prefix, check_prefixes, etcd_view::EtcdView, zone_keys::ZoneKeys};
 use crate::{
     NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
     follow::follow_to,
     progress::{Reporter, Watcher},
-    rebuild::Rebuilder,
+    rebuild::{Rebuilder, rebuilds},
+    records::RecordsView,
     sealing::{Sealing, Start, Successors, keep_answers},
 };
 
@@ -128,6 +129,13 @@ impl Projector {
         }
         let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
         tasks.spawn(keep_answers(start, ledger.clone(), prepared, reporter, token.clone()));
+        if let Some(directory) = config.records {
+            let (reporter, watcher) = Reporter::new(ViewName::Records);
+            let (rebuilder, rebuilds) = rebuilds();
+            let task = RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds };
+            tasks.spawn(task.run(token.clone()));
+            views.push(Kept { watcher, rebuilder: Some(rebuilder) });
+        }
         #[cfg(feature = "etcd")]
         if let Some(etcd) = config.etcd {
             let source = Source { ledger: &ledger, store: &store, answers: &answers, tasks: &tasks, token: &token };

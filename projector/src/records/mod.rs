@@ -1,0 +1,327 @@
+//! The records view: every record set as JSON in a local sled tree, for whoever must see the records with no ledger and
+//! no server at hand.
+//!
+//! It is a cache: what is in doubt (damage, another ledger, another form) is dropped and made anew from the ledger. It
+//! writes behind, at most [`MOST_SETS`] record sets a batch, and each batch moves the checkpoint with it.
+
+mod copy;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use conn3ction_ledger::{Event, Ledger, ReadError};
+use conn3ction_schemas::{Delta, Revision, event::ZoneLife, json::Record};
+use futures::{FutureExt, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use self::copy::{Batch, Copy, CopyError, damage, set_key, set_value, zone_entry};
+use crate::{
+    Checkpoint, Condition, Digest, Part,
+    checkpoint::belongs,
+    follow::{Chunks, chain},
+    progress::Reporter,
+    rebuild::{RebuildError, RebuildRequests, Rebuilt},
+};
+
+/// The version of the copy's form. A copy of another is made anew.
+const FORMAT: u32 = 1;
+
+/// The most record sets in one batch, but for the rest of a chunk.
+const MOST_SETS: usize = 4_096;
+
+/// How long changes gather before they are written: nobody waits for them.
+const GATHER: Duration = Duration::from_millis(25);
+
+/// How long to wait before a disk or ledger that did not answer is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A task that keeps the local copy.
+pub(crate) struct RecordsView {
+    pub(crate) directory: PathBuf,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) reporter: Reporter,
+    pub(crate) rebuilds: RebuildRequests,
+}
+
+/// Why the view cannot go on.
+enum Fault {
+    Copy(CopyError),
+    Ledger(ReadError),
+}
+
+impl From<CopyError> for Fault {
+    fn from(error: CopyError) -> Self {
+        Self::Copy(error)
+    }
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// A copy, where it stands with what waits to be written, and what waits.
+struct Fold {
+    directory: PathBuf,
+    copy: Arc<Copy>,
+    at: Checkpoint,
+    waiting: Batch,
+}
+
+/// Reads the copy in `directory` while no process keeps it: calls `each` with the zone and every record set, in the order
+/// of zones, owners and types, and says which revision they show. Blocks.
+///
+/// # Errors
+///
+/// In words: there is no copy, it is in use or damaged, or it stands inside an event.
+pub fn read_records(directory: &Path, each: &mut dyn FnMut(&str, Record)) -> Result<Revision, String> {
+    if !directory.is_dir() {
+        return Err(format!("there are no records in {}", directory.display()));
+    }
+    let (copy, checkpoint) = Copy::open(directory).map_err(|error| chain(&error))?;
+    if !checkpoint.part.is_start() {
+        return Err(format!("the records in {} show half of an event", directory.display()));
+    }
+    copy.records(directory, each).map_err(|error| chain(&error))?;
+    Ok(checkpoint.at())
+}
+
+impl RecordsView {
+    /// Runs until `token` stops it.
+    pub(crate) async fn run(mut self, token: CancellationToken) {
+        let ended = token.run_until_cancelled(async {
+            loop {
+                let fault = match self.session().await {
+                    Ok(never) => match never {},
+                    Err(fault) => fault,
+                };
+                match fault {
+                    Fault::Copy(error @ CopyError::Damaged { .. }) => {
+                        tracing::warn!(view = "records", error = chain(&error), "dropped, and made anew");
+                        remove(&self.directory);
+                        continue;
+                    }
+                    Fault::Copy(error @ CopyError::Unavailable(..)) => {
+                        self.reporter.condition(Condition::Unavailable(chain(&error)));
+                    }
+                    Fault::Ledger(error) => return chain(&error),
+                }
+                if let Ok(request) = tokio::time::timeout(RETRY, self.rebuilds.next()).await {
+                    request.answer(Err(RebuildError::Failed("the view has no medium or no ledger now".into())));
+                }
+            }
+        });
+        match ended.await {
+            Some(detail) => self.reporter.condition(Condition::Damaged(detail)),
+            None => self.reporter.condition(Condition::Stopped),
+        }
+    }
+
+    /// Opens the copy and keeps it at the ledger's head.
+    async fn session(&mut self) -> Result<std::convert::Infallible, Fault> {
+        let mut fold = Fold::open(&self.directory).await?;
+        let belongs = loop {
+            match belongs(&*self.ledger, &fold.at).await {
+                Err(error @ ReadError::Unavailable(_)) => self.wait(&error).await,
+                told => break told?,
+            }
+        };
+        if !belongs {
+            return Err(damage(&self.directory, "it was made from another ledger".into()).into());
+        }
+        self.report(&fold);
+        self.reporter.condition(Condition::Following);
+        let ledger = self.ledger.clone();
+        let mut events = ledger.follow(fold.at.at()).fuse();
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                request = self.rebuilds.next() => {
+                    self.reporter.condition(Condition::Rebuilding);
+                    let (rebuilt, next) = self.rebuild(fold).await;
+                    let answer = rebuilt.map_err(|fault| RebuildError::Failed(fault.text()));
+                    request.answer(answer);
+                    fold = next?;
+                    self.reporter.condition(Condition::Following);
+                    self.report(&fold);
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(event)) => fold.take(&*ledger, &self.reporter, &event).await?,
+                Some(Err(error @ ReadError::Unavailable(_))) => {
+                    self.wait(&error).await;
+                    events = ledger.follow(fold.at.at()).fuse();
+                    continue;
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None => {
+                    events = ledger.follow(fold.at.at()).fuse();
+                    continue;
+                }
+            }
+            while fold.waiting.len() < MOST_SETS
+                && let Some(Some(Ok(event))) = events.next().now_or_never()
+            {
+                fold.take(&*ledger, &self.reporter, &event).await?;
+            }
+            let is_full = fold.waiting.len() >= MOST_SETS;
+            fold.write().await?;
+            self.report(&fold);
+            if !is_full {
+                tokio::time::sleep(GATHER).await;
+            }
+        }
+    }
+
+    /// Makes a copy aside from the whole ledger, compares, and puts it in the place of `live` if they differ. The copy to
+    /// go on with comes along.
+    async fn rebuild(&self, live: Fold) -> (Result<Rebuilt, Fault>, Result<Fold, Fault>) {
+        let aside = self.directory.with_extension("rebuilt");
+        remove(&aside);
+        let compared = async {
+            let mut made = Fold::open(&aside).await?;
+            let goal = live.at.at();
+            while made.at.at() < goal {
+                let mut events = self.ledger.follow(made.at.at());
+                while made.at.at() < goal
+                    && let Some(event) = events.next().await
+                {
+                    made.take(&*self.ledger, &self.reporter, &event?).await?;
+                    if made.waiting.len() >= MOST_SETS {
+                        made.write().await?;
+                    }
+                }
+            }
+            made.write().await?;
+            made.flush().await?;
+            let was_right = made.at == live.at && live.stored_digest().await? == made.stored_digest().await?;
+            Ok::<_, Fault>(Rebuilt { revision: goal, digest: made.at.digest, was_right })
+        };
+        let compared = compared.await;
+        if !matches!(&compared, Ok(Rebuilt { was_right: false, .. })) {
+            remove(&aside);
+            return (compared, Ok(live));
+        }
+        drop(live);
+        remove(&self.directory);
+        // If it stays aside, the next session begins with nothing.
+        if let Err(error) = std::fs::rename(&aside, &self.directory) {
+            tracing::warn!(view = "records", %error, "the rebuilt copy cannot be moved to its place");
+        }
+        (compared, Fold::open(&self.directory).await)
+    }
+
+    /// The ledger is away.
+    async fn wait(&self, error: &ReadError) {
+        self.reporter.condition(Condition::Unavailable(chain(error)));
+        tokio::time::sleep(RETRY).await;
+    }
+
+    fn report(&self, fold: &Fold) {
+        let at = &fold.at;
+        match at.part.is_start() {
+            true => self.reporter.reached(at.at(), at.digest),
+            false => self.reporter.within(at.at(), at.part.steps, at.digest),
+        }
+    }
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        match self {
+            Self::Copy(error) => chain(error),
+            Self::Ledger(error) => chain(error),
+        }
+    }
+}
+
+impl Fold {
+    async fn open(directory: &Path) -> Result<Self, Fault> {
+        let (copy, at) = blocking(directory, Copy::open).await?;
+        Ok(Self { directory: directory.to_owned(), copy: Arc::new(copy), at, waiting: Batch::default() })
+    }
+
+    /// Takes in the next event; what fills a batch is written meanwhile.
+    async fn take(&mut self, ledger: &dyn Ledger, reporter: &Reporter, event: &Arc<Event>) -> Result<(), Fault> {
+        let header = &event.header;
+        if header.revision <= self.at.at() {
+            return Ok(());
+        }
+        let done = usize::try_from(self.at.part.steps).unwrap_or(usize::MAX);
+        let mut chunks = Chunks::new(event.clone(), done);
+        while let Some(deltas) = chunks.next(ledger, reporter).await? {
+            for delta in &deltas {
+                self.change(event, delta);
+            }
+            self.at.part = Part { steps: self.at.part.steps + 1, keys: 0 };
+            if self.waiting.len() >= MOST_SETS {
+                self.write().await?;
+            }
+        }
+        let mut digest = self.at.digest;
+        for change in &header.zones {
+            let entry = |serial| zone_entry(&change.zone, serial);
+            let (key, new) = entry(change.after);
+            let old = change.before.map(|serial| entry(serial).1);
+            match change.life {
+                ZoneLife::Created => self.waiting.replace(&mut digest, key, None, Some(new)),
+                ZoneLife::Stays => self.waiting.replace(&mut digest, key, old, Some(new)),
+                ZoneLife::Deleted => self.waiting.replace(&mut digest, key, old, None),
+            }
+        }
+        self.at = self.at.after(header.epoch, header.revision, header.hash(), digest);
+        Ok(())
+    }
+
+    fn change(&mut self, event: &Event, delta: &Delta) {
+        // A delta names its zone by its place in the header; `Chunks` checked that there is one.
+        let Some(change) = event.header.zones.get(delta.zone as usize) else { return };
+        let key = set_key(&change.zone, &delta.owner, delta.key);
+        let [old, new] =
+            [&delta.before, &delta.after].map(|set| set.as_ref().map(|set| set_value(&delta.owner, delta.key, set)));
+        self.waiting.replace(&mut self.at.digest, key, old, new);
+    }
+
+    /// Writes what waits, and where the copy then stands.
+    async fn write(&mut self) -> Result<(), Fault> {
+        let (copy, at, waiting) = (self.copy.clone(), self.at.clone(), std::mem::take(&mut self.waiting));
+        blocking(&self.directory, move |directory| copy.write(directory, waiting, &at)).await
+    }
+
+    async fn flush(&self) -> Result<(), Fault> {
+        let copy = self.copy.clone();
+        blocking(&self.directory, move |directory| copy.flush(directory)).await
+    }
+
+    /// The digest of what is on the disk.
+    async fn stored_digest(&self) -> Result<Digest, Fault> {
+        let copy = self.copy.clone();
+        blocking(&self.directory, move |directory| copy.digest(directory)).await
+    }
+}
+
+/// Runs `work` where it may block. A panic of sled's is damage.
+async fn blocking<T: Send + 'static>(
+    directory: &Path,
+    work: impl FnOnce(&Path) -> Result<T, CopyError> + Send + 'static,
+) -> Result<T, Fault> {
+    let path = directory.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&path)).await;
+    let panicked = |_| Err(damage(directory, "it cannot be read or written".into()));
+    Ok(done.unwrap_or_else(panicked)?)
+}
+
+/// Removes a copy, if there is one. What stays is found damaged, or of another ledger, once more.
+fn remove(directory: &Path) {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(view = "records", %error, "a copy of the records cannot be removed");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
