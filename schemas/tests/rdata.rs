@@ -42,7 +42,7 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("LOC", "42 21 54 N 71 06 18 W -24m 30m", "42 21 54.000 N 71 6 18.000 W -24.00m 30m 10000m 10m"), // RFC 1876
     ("LOC", "52 N 4 53.5 E 0", ""),
     ("LOC", "52 N 4 53 E 0", "52 0 0.000 N 4 53 0.000 E 0.00m 1m 10000m 10m"),
-    ("LOC", "90 S 180 W -100000.00m 0.01m 0 90000000m", "90 0 0.000 S 180 0 0.000 W -100000.00m 0.01m 0m 90000000m"),
+    ("LOC", "90 S 180 W -100000.00m 0.01m 0 90000000m", "90 0 0.000 S 180 0 0.000 W -100000.00m 0.01m 0.00m 90000000m"),
     (
         "NAPTR", // RFC 3403 section 6.2
         r#"100 10 "u" "sip+E2U" "!^.*$!sip:info@foo.bar!i" ."#,
@@ -102,7 +102,7 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("SSHFP", "2 1 123456789abcdef67890123456789abcdef67890", "2 1 123456789ABCDEF67890123456789ABCDEF67890"), // RFC 4255
     ("OPENPGPKEY", "AQIDBA==", "AQIDBA=="),
     ("CERT", "PGP 0 0 AQIDBA==", "PGP 0 0 AQIDBA=="),
-    ("CERT", "65000 1 RSASHA256 AQIDBA==", "65000 1 8 AQIDBA=="),
+    ("CERT", "65000 1 RSASHA256 AQIDBA==", "65000 1 RSASHA256 AQIDBA=="),
     ("DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA="),
     // RFC 9460 appendix D
     ("SVCB", "0 foo.example.com.", "0 foo.example.com."),

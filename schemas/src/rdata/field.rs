@@ -13,6 +13,8 @@ pub(super) enum Field {
     Timestamp,
     /// One octet, written as a number or a DNSSEC algorithm's mnemonic.
     Algorithm,
+    /// As [`Self::Algorithm`], printed as its mnemonic (RFC 4398 section 2.2).
+    CertAlgorithm,
     /// Two octets, written as a number or a mnemonic of RFC 4398 section 2.1.
     CertType,
     Ipv4,
@@ -62,7 +64,9 @@ impl Field {
             Self::U32 => out.extend(plain::number(tokens.need()?, u32::MAX)?.to_be_bytes()),
             Self::Period => out.extend(plain::period(tokens.need()?)?.to_be_bytes()),
             Self::Timestamp => out.extend(plain::timestamp(tokens.need()?)?.to_be_bytes()),
-            Self::Algorithm => out.push(types::mnemonic(tokens.need()?, types::ALGORITHMS, 255)? as u8),
+            Self::Algorithm | Self::CertAlgorithm => {
+                out.push(types::mnemonic(tokens.need()?, types::ALGORITHMS, 255)? as u8)
+            }
             Self::CertType => out.extend(types::mnemonic(tokens.need()?, types::CERTIFICATES, u16::MAX)?.to_be_bytes()),
             Self::Ipv4 => out.extend(plain::ipv4(tokens.need()?)?.octets()),
             Self::Ipv6 => out.extend(plain::ipv6(tokens.need()?)?.octets()),
@@ -93,7 +97,7 @@ impl Field {
     pub(super) fn check(self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let start = *rest;
         match self {
-            Self::U8 | Self::Algorithm => _ = take(rest, 1)?,
+            Self::U8 | Self::Algorithm | Self::CertAlgorithm => _ = take(rest, 1)?,
             Self::U16 | Self::CertType => _ = take(rest, 2)?,
             Self::U32 | Self::Period | Self::Timestamp | Self::Ipv4 => _ = take(rest, 4)?,
             Self::Ipv6 => _ = take(rest, 16)?,
@@ -130,6 +134,7 @@ impl Field {
             Self::U16 => words.display(take_u16(rest)?),
             Self::U32 | Self::Period => words.display(take_u32(rest)?),
             Self::Timestamp => words.display(plain::printed_timestamp(take_u32(rest)?)?),
+            Self::CertAlgorithm => words.display(types::printed_algorithm(take(rest, 1).ok()?[0])),
             Self::CertType => words.display(types::printed(types::CERTIFICATES, take_u16(rest)?)),
             Self::Ipv4 => words.display(std::net::Ipv4Addr::from(<[u8; 4]>::try_from(take(rest, 4).ok()?).ok()?)),
             Self::Ipv6 => words.display(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(take(rest, 16).ok()?).ok()?)),

@@ -66,7 +66,8 @@ pub(super) fn print(octets: &[u8], words: &mut Words) -> Option<()> {
         }
         let centimetres = digit * 10u64.pow(zeros);
         match centimetres % 100 {
-            0 => words.display(format_args!("{}m", centimetres / 100)),
+            // BIND prints decimals below a metre, nothing among them.
+            0 if digit > 0 => words.display(format_args!("{}m", centimetres / 100)),
             part => words.display(format_args!("{}.{part:02}m", centimetres / 100)),
         }
     }

@@ -102,7 +102,9 @@ pub(super) fn row(rtype: RecordType) -> Option<Row> {
         }
         T::SSHFP => ruled(&[("algorithm", U8), ("fingerprint-type", U8), ("fingerprint", Hex)], fingerprint),
         T::OPENPGPKEY => plain(&[("key", Base64)]),
-        T::CERT => plain(&[("type", CertType), ("key-tag", U16), ("algorithm", Algorithm), ("certificate", Base64)]),
+        T::CERT => {
+            plain(&[("type", CertType), ("key-tag", U16), ("algorithm", CertAlgorithm), ("certificate", Base64)])
+        }
         T::DHCID => plain(&[("identifier", Base64)]),
         _ => None,
     }

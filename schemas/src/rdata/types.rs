@@ -9,17 +9,21 @@ use crate::RecordType;
 /// Names and numbers of a registry.
 pub(super) type Mnemonics = [(&'static str, u16)];
 
-/// DNSSEC algorithms (RFC 4034 appendix A.1 and its registry); printed as numbers.
+/// DNSSEC algorithms (RFC 4034 appendix A.1 and its registry); of several names the first is
+/// printed, where BIND prints one at all: in CERT. Elsewhere they are numbers.
 pub(super) const ALGORITHMS: &Mnemonics = &[
     ("DELETE", 0),
     ("RSAMD5", 1),
     ("DH", 2),
     ("DSA", 3),
     ("RSASHA1", 5),
+    ("NSEC3DSA", 6),
     ("DSA-NSEC3-SHA1", 6),
+    ("NSEC3RSASHA1", 7),
     ("RSASHA1-NSEC3-SHA1", 7),
     ("RSASHA256", 8),
     ("RSASHA512", 10),
+    ("ECCGOST", 12),
     ("ECC-GOST", 12),
     ("ECDSAP256SHA256", 13),
     ("ECDSAP384SHA384", 14),
@@ -58,6 +62,15 @@ pub(super) fn printed(names: &Mnemonics, number: u16) -> String {
     match names.iter().find(|(_, known)| *known == number) {
         Some((name, _)) => (*name).into(),
         None => number.to_string(),
+    }
+}
+
+/// An algorithm as CERT shows it.
+pub(super) fn printed_algorithm(number: u8) -> String {
+    match number {
+        // DELETE means something in CDS and CDNSKEY only.
+        0 => "0".into(),
+        _ => printed(ALGORITHMS, number.into()),
     }
 }
 
