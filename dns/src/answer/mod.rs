@@ -101,6 +101,8 @@ fn reply(view: &View, query: &Query<'_>, message: Message<'_>) -> usize {
         name_at: 12,
         dnames: [0; MAX_ALIASES],
         authority: Authority::None,
+        expanded: Expanded::default(),
+        proved: [0; MAX_ALIASES + 4],
         targets: None,
     };
     answer.name[..query.name().len()].copy_from_slice(query.name());
@@ -135,6 +137,9 @@ struct Answer<'v, 'b> {
     /// Where the owners of the DNAMEs stand that are in the answer already; 0 for none.
     dnames: [usize; MAX_ALIASES],
     authority: Authority<'v>,
+    expanded: Expanded,
+    /// Where the owners of the proofs stand that are in the authority section already; 0 for none.
+    proved: [usize; MAX_ALIASES + 4],
     /// A set whose targets' addresses help: its zone, owner and place.
     targets: Option<Targets<'v>>,
 }
@@ -151,19 +156,26 @@ struct Targets<'v> {
 /// What goes into the authority section once the answer section is whole.
 enum Authority<'v> {
     None,
-    /// The wildcard below the closest encloser at this depth answered: proof that the name itself does not exist.
-    Expanded(ZoneView<'v>, Expanded),
     Referral(ZoneView<'v>, Held<'v>, usize),
     NoData(ZoneView<'v>, Match<'v>),
     NameError(ZoneView<'v>, usize),
 }
 
-/// A name that a wildcard stood in for: where it stands in the message, its length, the depth of its closest encloser.
-#[derive(Clone, Copy)]
+/// The names that a wildcard stood in for: where each stands in the message, and the depth of its closest encloser. Each
+/// needs proof that it does not exist itself (RFC 4035 section 3.1.3.3).
+#[derive(Default)]
 struct Expanded {
-    at: usize,
-    len: usize,
-    encloser: usize,
+    names: [(usize, usize); MAX_ALIASES + 1],
+    count: usize,
+}
+
+impl Expanded {
+    fn add(&mut self, name_at: usize, encloser: usize) {
+        if let Some(free) = self.names.get_mut(self.count) {
+            *free = (name_at, encloser);
+            self.count += 1;
+        }
+    }
 }
 
 /// The message is full; the reply goes out with TC and this code.
@@ -208,7 +220,7 @@ impl<'v> Answer<'v, '_> {
                     self.authority = Authority::Referral(zone, cut, depth);
                     return Ok(Rcode::NoError);
                 }
-                Outcome::Alias(found) => self.put_alias(zone, &found)?,
+                Outcome::Alias(found) => self.put_alias(&found)?,
                 Outcome::Dname(owner, depth) => match self.put_dname(&owner, below_len, depth)? {
                     Some(is_done) => is_done,
                     None => return Ok(Rcode::YxDomain),
@@ -269,7 +281,7 @@ impl<'v> Answer<'v, '_> {
             }
         }
         if let Some(encloser) = found.expanded_at {
-            self.authority = Authority::Expanded(zone, self.expanded(encloser));
+            self.expanded.add(self.name_at, encloser);
         }
         if let Some((rtype, placed)) = last.filter(|(rtype, _)| additional::has_targets(*rtype)) {
             self.targets = Some(Targets { zone, owner: found.owner, rtype, placed, is_referral: false });
@@ -277,18 +289,14 @@ impl<'v> Answer<'v, '_> {
         Ok(())
     }
 
-    fn expanded(&self, encloser: usize) -> Expanded {
-        Expanded { at: self.name_at, len: self.name_len, encloser }
-    }
-
     /// Adds a CNAME and goes to its target; whether that ends the answer.
-    fn put_alias(&mut self, zone: ZoneView<'v>, found: &Match<'_>) -> Result<bool, Full> {
+    fn put_alias(&mut self, found: &Match<'_>) -> Result<bool, Full> {
         let state = found.owner.state();
         let Some(set) = state.set(SetKey::of(RecordType::CNAME)) else { return Ok(true) };
         let placed = self.message.put_set(Owner::At(self.name_at), &set, None, None)?;
         self.put_signatures(&state, Owner::At(self.name_at), RecordType::CNAME, None)?;
         if let Some(encloser) = found.expanded_at {
-            self.authority = Authority::Expanded(zone, self.expanded(encloser));
+            self.expanded.add(self.name_at, encloser);
         }
         let Some((at, target)) = placed.rdata_offsets(&set).next() else { return Ok(true) };
         let Some(name) = self.name.get_mut(..target.len()) else { return Ok(true) };
@@ -345,18 +353,43 @@ impl<'v> Answer<'v, '_> {
 
     fn put_authority(&mut self) -> Result<(), Full> {
         match std::mem::replace(&mut self.authority, Authority::None) {
-            Authority::None => Ok(()),
-            Authority::Expanded(zone, expanded) => self.prove_expansion(&zone, expanded),
-            Authority::Referral(zone, cut, depth) => self.put_referral(zone, cut, depth),
+            Authority::None => {}
+            Authority::Referral(zone, cut, depth) => self.put_referral(zone, cut, depth)?,
             Authority::NoData(zone, found) => {
                 self.put_soa(&zone)?;
-                self.prove_no_data(&zone, &found)
+                self.prove_no_data(&zone, &found)?;
             }
             Authority::NameError(zone, encloser) => {
                 self.put_soa(&zone)?;
-                self.prove_name_error(&zone, encloser)
+                self.prove_name_error(&zone, encloser)?;
             }
         }
+        if !self.dnssec_ok {
+            return Ok(());
+        }
+        for place in 0..self.expanded.count {
+            let (at, encloser) = self.expanded.names[place];
+            self.go_back_to(at);
+            if let Some(zone) = self.zone_for_name() {
+                self.prove_expansion(&zone, encloser)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the name that stands at this offset, without compression, the present one.
+    fn go_back_to(&mut self, at: usize) {
+        let written = self.message.written();
+        let mut end = at;
+        while let Some(len @ 1..) = written.get(end).copied() {
+            end += 1 + usize::from(len);
+        }
+        let Some(name) = written.get(at..=end) else { return };
+        let Some(place) = self.name.get_mut(..name.len()) else { return };
+        place.copy_from_slice(name);
+        place.make_ascii_lowercase();
+        self.name_len = name.len();
+        self.name_at = at;
     }
 
     /// The SOA with the time for which a negative answer holds (RFC 2308 section 5).

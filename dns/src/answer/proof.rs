@@ -6,7 +6,7 @@
 
 use conn3ction_schemas::{RecordType, SetKey};
 
-use super::{Answer, Expanded, nsec3::Hashing};
+use super::{Answer, nsec3::Hashing};
 use crate::{
     lookup::Match,
     store::{
@@ -49,18 +49,21 @@ impl Answer<'_, '_> {
         let Some(chain) = self.chain(zone) else { return Ok(()) };
         let name = self.below(zone);
         let (name, mut proof) = (name.as_slice(), Proof::default());
-        let mut wildcard = Labels::default();
-        wildcard.push(b"\x01*");
-        wildcard.push(suffix(name, encloser));
         match &chain {
             Chain::Nsec => {
                 proof.add(covering(zone, name));
-                proof.add(covering(zone, wildcard.as_slice()));
+                proof.add(covering(zone, wildcard_below(suffix(name, encloser)).as_slice()));
             }
             Chain::Nsec3(hashing) => {
-                proof.add(hashing.matching(zone, suffix(name, encloser)));
+                // Without NSEC3 is a name that only leads to unsigned delegations of an opt-out span (RFC 5155 section 7.1).
+                let provable = (0..=encloser).rev().find_map(|depth| {
+                    let found = hashing.matching(zone, suffix(name, depth))?;
+                    Some((depth, found))
+                });
+                let Some((encloser, found)) = provable else { return Ok(()) };
+                proof.add(Some(found));
                 proof.add(hashing.covering(zone, suffix(name, encloser + 1)));
-                proof.add(hashing.covering(zone, wildcard.as_slice()));
+                proof.add(hashing.covering(zone, wildcard_below(suffix(name, encloser)).as_slice()));
             }
         }
         self.put_proof(zone, &proof, chain.rtype())
@@ -89,19 +92,14 @@ impl Answer<'_, '_> {
         self.put_proof(zone, &proof, chain.rtype())
     }
 
-    /// The answer came from a wildcard: the name itself does not exist.
-    pub(super) fn prove_expansion(&mut self, zone: &ZoneView<'_>, expanded: Expanded) -> Result<(), Full> {
+    /// A wildcard below the closest encloser at this depth stands in for the present name, which does not exist.
+    pub(super) fn prove_expansion(&mut self, zone: &ZoneView<'_>, encloser: usize) -> Result<(), Full> {
         let Some(chain) = self.chain(zone) else { return Ok(()) };
-        let mut name = Labels::default();
-        let below_len = expanded.len - zone.apex().as_wire().len();
-        // The question's case is kept in the message; here the name is looked up.
-        name.push(self.message.written().get(expanded.at..expanded.at + below_len).unwrap_or_default());
-        name.octets.make_ascii_lowercase();
-        let name = name.as_slice();
-        let mut proof = Proof::default();
+        let name = self.below(zone);
+        let (name, mut proof) = (name.as_slice(), Proof::default());
         match &chain {
             Chain::Nsec => proof.add(covering(zone, name)),
-            Chain::Nsec3(hashing) => proof.add(hashing.covering(zone, suffix(name, expanded.encloser + 1))),
+            Chain::Nsec3(hashing) => proof.add(hashing.covering(zone, suffix(name, encloser + 1))),
         }
         self.put_proof(zone, &proof, chain.rtype())
     }
@@ -120,13 +118,31 @@ impl Answer<'_, '_> {
     fn put_proof(&mut self, zone: &ZoneView<'_>, proof: &Proof<'_>, rtype: RecordType) -> Result<(), Full> {
         for held in proof.owners.iter().flatten() {
             let state = held.state();
+            // One record may prove several things.
+            if self.proved.iter().any(|at| *at > 0 && self.stands_below(*at, state.owner(), zone)) {
+                continue;
+            }
             let owner = Owner::Below(state.owner(), self.apex_at(zone));
             if let Some(set) = state.set(SetKey::of(rtype)) {
-                self.message.put_set(owner, &set, None, None)?;
+                let placed = self.message.put_set(owner, &set, None, None)?;
                 self.put_signatures(&state, owner, rtype, None)?;
+                if let Some(free) = self.proved.iter_mut().find(|at| **at == 0) {
+                    *free = placed.at;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether the name at this offset of the message is made of `labels` and the apex of `zone`.
+    fn stands_below(&self, at: usize, labels: &[u8], zone: &ZoneView<'_>) -> bool {
+        let written = self.message.written();
+        let rest = at + labels.len();
+        let apex_at = match written.get(rest..rest + 2) {
+            Some(&[high, low]) if high >= 0xc0 => usize::from(high & 0x3f) << 8 | usize::from(low),
+            _ => rest,
+        };
+        written.get(at..rest) == Some(labels) && self.stands_at(apex_at, zone.apex().as_wire())
     }
 
     fn chain(&self, zone: &ZoneView<'_>) -> Option<Chain> {
@@ -186,6 +202,14 @@ fn suffix(name: &[u8], depth: usize) -> &[u8] {
         Some(_) => &[],
         None => name,
     }
+}
+
+/// `*` below `encloser`.
+fn wildcard_below(encloser: &[u8]) -> Labels {
+    let mut wildcard = Labels::default();
+    wildcard.push(b"\x01*");
+    wildcard.push(encloser);
+    wildcard
 }
 
 /// A name's labels in a buffer of their own.

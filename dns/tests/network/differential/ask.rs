@@ -1,4 +1,4 @@
-//! Many questions at once over UDP, and one over TCP.
+//! Many questions at once, over UDP and TCP.
 
 use std::{
     fmt,
@@ -84,15 +84,33 @@ pub(crate) fn ask_all(server: SocketAddr, questions: &[Question]) -> Vec<Reply> 
     replies
 }
 
-/// The reply of `server` over TCP.
-pub(crate) fn ask_over_tcp(server: SocketAddr, question: &Question) -> Reply {
+/// The replies of `server` over one TCP connection, in the order of `questions`.
+pub(crate) fn ask_all_over_tcp(server: SocketAddr, questions: &[Question]) -> Vec<Reply> {
     let mut stream = TcpStream::connect(server).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-    let wire = question.to_wire(7);
-    stream.write_all(&[&(wire.len() as u16).to_be_bytes()[..], &wire].concat()).expect("sent");
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).expect("a length");
-    let mut message = vec![0; u16::from_be_bytes(length) as usize];
-    stream.read_exact(&mut message).expect("a message");
-    Reply::read(&message).unwrap_or_else(|| panic!("{server}: malformed reply to {question:?}"))
+    let mut replies = Vec::new();
+    // Each round may wait for a delayed acknowledgement.
+    for window in questions.chunks(8 * WINDOW) {
+        let mut found: Vec<Option<Reply>> = vec![None; window.len()];
+        let mut octets = Vec::new();
+        for (at, question) in window.iter().enumerate() {
+            let wire = question.to_wire(at as u16);
+            octets.extend((wire.len() as u16).to_be_bytes());
+            octets.extend(wire);
+        }
+        stream.write_all(&octets).expect("sent");
+        // Answers may come in another order (RFC 7766 section 7).
+        while found.contains(&None) {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).expect("a length");
+            let mut message = vec![0; u16::from_be_bytes(length) as usize];
+            stream.read_exact(&mut message).expect("a message");
+            let at = u16::from_be_bytes([message[0], message[1]]) as usize;
+            let reply = Reply::read(&message);
+            found[at] =
+                Some(reply.unwrap_or_else(|| panic!("{server}: malformed reply to {}: {message:02x?}", window[at])));
+        }
+        replies.extend(found.into_iter().flatten());
+    }
+    replies
 }

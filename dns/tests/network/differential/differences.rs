@@ -3,6 +3,8 @@
 //! An entry explains only what it describes, mostly because the other of the two answers as we do. The test prints how
 //! often each did.
 
+use std::collections::BTreeSet;
+
 use conn3ction_schemas::{Name, RecordType};
 
 use super::{
@@ -41,7 +43,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peers: &[Kind::Knot],
-        what: "a question for RRSIG or NSEC does not follow an alias",
+        what: "a question for RRSIG or NSEC does not follow an alias, and gets the signatures of one set",
         reason: "RFC 1034 section 3.6.2 excepts no type; where the alias is signed both give its own RRSIG or NSEC. As NSD",
         explains: |case| {
             let is_excepted = matches!(case.question.rtype, RecordType::RRSIG | RecordType::NSEC);
@@ -72,10 +74,45 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         explains: |case| case.has_fewer_addresses(case.theirs),
     },
     Difference {
-        peers: &[Kind::Nsd],
+        peers: &[Kind::Knot, Kind::Nsd],
         what: "ANY is answered with another of the sets",
-        reason: "any one of them will do (RFC 8482 section 4.1); Knot takes the same as we do",
+        reason: "any one of them will do (RFC 8482 section 4.1)",
         explains: |case| case.chooses_another_set(case.theirs),
+    },
+    Difference {
+        peers: &[Kind::Knot],
+        what: "a wildcard that is an empty non-terminal proves less",
+        reason: "without the closest encloser, or the absence of data at the wildcard, the proof is not whole (RFC 4035 section \
+                 5.4, RFC 5155 section 7.2.5); NSD mostly does as we do",
+        explains: |case| case.proves_less(case.theirs),
+    },
+    Difference {
+        peers: &[Kind::Nsd],
+        what: "other NSEC or NSEC3 records prove that there is no wildcard, or none do",
+        reason: "it takes the NSEC of the wildcard's parent even where names sort between the two, and leaves some out behind an \
+                 alias; Knot does as we do, and Unbound takes ours",
+        explains: |case| case.proves_otherwise(case.theirs),
+    },
+    Difference {
+        peers: &[Kind::Knot],
+        what: "an NXDOMAIN without SOA, proof and AA in an opt-out zone",
+        reason: "it gives up where the closest encloser has no NSEC3 and the wildcard above exists; Unbound takes ours",
+        explains: |case| {
+            let is_bare = case.theirs.sections.iter().all(Vec::is_empty) && !case.theirs.is_authoritative();
+            case.ours.rcode == 3 && case.theirs.rcode == 3 && is_bare
+        },
+    },
+    Difference {
+        peers: &[Kind::Nsd],
+        what: "NSEC3 owners count as names that others can be below",
+        reason: "they are none (RFC 5155 section 7.2.8); as Knot",
+        explains: |case| case.is_seconded() && case.is_below_a_hash(),
+    },
+    Difference {
+        peers: &[Kind::Nsd],
+        what: "a question for NSEC3 does not follow an alias",
+        reason: "RFC 1034 section 3.6.2 excepts no type; as Knot",
+        explains: |case| case.stops_at_an_alias_for_nsec3(case.theirs),
     },
     Difference {
         peers: &[Kind::Nsd],
@@ -108,9 +145,18 @@ impl Case<'_> {
     fn is_seconded(&self) -> bool {
         self.third.without_repeats() == *self.ours
             || self.chooses_another_set(self.third)
+            || self.proves_otherwise(self.third)
+            || self.stops_at_an_alias_for_nsec3(self.third)
             || self.has_fewer_addresses(self.third)
             || self.stops_at_a_dname(self.third)
             || self.is_entangled()
+            || self.is_below_a_hash()
+    }
+
+    /// Whether `reply` has the alias's own proof where ours follows it.
+    fn stops_at_an_alias_for_nsec3(&self, reply: &Reply) -> bool {
+        let is_aliased = aliases(self.ours).any(|alias| alias.owner.eq_ignore_ascii_case(&self.question.name));
+        self.question.rtype == RecordType::NSEC3 && is_aliased && self.starts_with(reply)
     }
 
     /// Whether `reply` is ours but for addresses that it lacks.
@@ -122,10 +168,29 @@ impl Case<'_> {
 
     /// Whether ANY is answered with another set of the same owner. Ours may be too large for a datagram.
     fn chooses_another_set(&self, reply: &Reply) -> bool {
-        let ours = self.ours;
-        let same_owners = ours.order.iter().map(|(owner, _)| owner).eq(reply.order.iter().map(|(owner, _)| owner));
-        let is_same = ours.head() == reply.head() && same_owners && ours.sections[1] == reply.sections[1];
-        self.question.rtype == RecordType::ANY && (is_same || ours.is_truncated() && reply.sections[1].is_empty())
+        let owners =
+            |reply: &Reply| reply.sections[0].iter().map(|record| record.owner.clone()).collect::<BTreeSet<_>>();
+        let is_same = self.ours.head() == reply.head() && owners(self.ours) == owners(reply);
+        let is_alike = is_same && self.ours.sections[1] == reply.sections[1];
+        self.question.rtype == RecordType::ANY && (is_alike || self.ours.is_truncated() && reply.sections[1].is_empty())
+    }
+
+    /// Whether `reply` is ours but for the proofs of what is not there.
+    fn proves_otherwise(&self, reply: &Reply) -> bool {
+        let without_proofs = |reply: &Reply| {
+            let mut bare = reply.clone();
+            bare.sections[1].retain(|record| {
+                let is_proof = |rtype| matches!(rtype, RecordType::NSEC | RecordType::NSEC3);
+                !is_proof(record.rtype) && !record.covered().is_some_and(is_proof)
+            });
+            bare
+        };
+        *self.ours != *reply && without_proofs(self.ours) == without_proofs(reply)
+    }
+
+    /// Whether every record of the authority section of `reply` is in ours.
+    fn proves_less(&self, reply: &Reply) -> bool {
+        self.proves_otherwise(reply) && reply.sections[1].iter().all(|record| self.ours.sections[1].contains(record))
     }
 
     /// Whether our answer begins with that of `reply`.
@@ -156,6 +221,15 @@ impl Case<'_> {
             let is_kin = |other: &Name| other.is_at_or_below(zone) || zone.is_at_or_below(other);
             self.zones.iter().any(|other| other != zone && is_kin(other))
         })
+    }
+
+    /// Whether a name of the question or answer has a label like the owner of an NSEC3 set.
+    fn is_below_a_hash(&self) -> bool {
+        let is_hash = |name: &Vec<u8>| {
+            let labels = Name::from_wire(&name.to_ascii_lowercase()).ok();
+            labels.is_some_and(|name| name.labels().any(|label| label.len() == 32))
+        };
+        is_hash(&self.question.name) || aliases(self.ours).any(|alias| is_hash(&alias.rdata))
     }
 
     /// Whether `reply` is ours up to an alias that leads below a DNAME which it already has.

@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -77,18 +78,24 @@ impl Peer {
         let soa =
             |apex: &Name| Question { name: apex.as_wire().to_vec(), rtype: RecordType::SOA, flags: 0, edns: None };
         let questions: Vec<_> = zones.iter().map(|(apex, _)| soa(apex)).collect();
-        wait_for("the server to listen", || {
-            let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
-            socket.connect(self.address).ok()?;
-            socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).ok()?;
-            socket.send(&questions.first()?.to_wire(1)).ok()?;
-            socket.recv(&mut [0; 512]).ok()
-        });
+        wait_until_listening(self.address);
         wait_for("all zones to be served", || {
             let replies = ask_all(self.address, &questions);
             replies.iter().all(|reply| reply.rcode == 0).then_some(())
         });
     }
+}
+
+/// Returns when the server at `address` answers at all.
+pub(crate) fn wait_until_listening(address: SocketAddr) {
+    let question = Question { name: vec![0], rtype: RecordType::SOA, flags: 0, edns: None };
+    wait_for("the server to listen", || {
+        let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+        socket.connect(address).ok()?;
+        socket.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
+        socket.send(&question.to_wire(1)).ok()?;
+        socket.recv(&mut [0; 512]).ok()
+    });
 }
 
 fn start(program: &str, arguments: &[&str], config: &Path, home: &Path) -> Child {

@@ -9,7 +9,7 @@ use super::{
 use crate::random::Random;
 
 /// The types that are asked for.
-const TYPES: &[RecordType] = &[
+pub(crate) const TYPES: &[RecordType] = &[
     RecordType::A,
     RecordType::AAAA,
     RecordType::TXT,
@@ -29,12 +29,17 @@ const TYPES: &[RecordType] = &[
     RecordType::NSEC,
 ];
 
-/// `count` questions for each zone.
-pub(crate) fn questions(random: &mut Random, zones: &[RandomZone], count: usize) -> Vec<Question> {
-    zones.iter().flat_map(|zone| (0..count).map(|_| question(random, zone)).collect::<Vec<_>>()).collect()
+/// `count` questions for some of `types` in each zone.
+pub(crate) fn questions(
+    random: &mut Random,
+    zones: &[RandomZone],
+    types: &[RecordType],
+    count: usize,
+) -> Vec<Question> {
+    zones.iter().flat_map(|zone| (0..count).map(|_| question(random, zone, types)).collect::<Vec<_>>()).collect()
 }
 
-fn question(random: &mut Random, zone: &RandomZone) -> Question {
+fn question(random: &mut Random, zone: &RandomZone, types: &[RecordType]) -> Question {
     let owner = &zone.zone.sets[random.below(zone.zone.sets.len())].owner;
     let text = match random.below(100) {
         0..45 => owner.to_string(),
@@ -60,5 +65,5 @@ fn question(random: &mut Random, zone: &RandomZone) -> Question {
         _ => Some((1232, random.chance(20))),
     };
     let flags = [0, 0x0100, 0x0110, 0x0010][random.below(4)];
-    Question { name, rtype: TYPES[random.below(TYPES.len())], flags, edns }
+    Question { name, rtype: types[random.below(types.len())], flags, edns }
 }

@@ -29,7 +29,17 @@ pub(crate) struct Record {
     pub(crate) rdata: Vec<u8>,
 }
 
+impl Record {
+    /// What a signature covers.
+    pub(crate) fn covered(&self) -> Option<RecordType> {
+        let &[high, low, ..] = &self.rdata[..] else { return None };
+        (self.rtype == RecordType::RRSIG).then_some(RecordType(u16::from_be_bytes([high, low])))
+    }
+}
+
+const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
+const AD: u16 = 0x0020;
 
 impl Reply {
     /// Reads `message`; `None` if it is malformed.
@@ -71,6 +81,42 @@ impl Reply {
 
     pub(crate) fn is_truncated(&self) -> bool {
         self.flags & TC != 0
+    }
+
+    pub(crate) fn is_authoritative(&self) -> bool {
+        self.flags & AA != 0
+    }
+
+    /// Whether a validator found it secure.
+    pub(crate) fn is_authentic(&self) -> bool {
+        self.flags & AD != 0
+    }
+
+    /// Whether it comes to an end in zones that we serve, after a few aliases at most.
+    pub(crate) fn is_whole(&self) -> bool {
+        let aliases = self.order.iter().filter(|(_, rtype)| *rtype == RecordType::CNAME).count();
+        let has_end = self.order.iter().any(|(_, rtype)| !matches!(*rtype, RecordType::CNAME | RecordType::DNAME));
+        let denies = self.sections[1].iter().any(|record| record.rtype == RecordType::SOA);
+        self.is_authoritative() && aliases < 5 && (has_end || denies)
+    }
+
+    /// Whether it has one of the two that Unbound 1.17 calls bogus: an answer at a name that begins with `*` itself, where a
+    /// wildcard higher up may stand in for it, and an NSEC record that may prove a wildcard to be an empty non-terminal.
+    pub(crate) fn has_odd_wildcard(&self) -> bool {
+        let leads_below = |record: &Record| {
+            let next = record.rdata.get(1 + usize::from(*record.rdata.first().unwrap_or(&0))..).unwrap_or_default();
+            record.rtype == RecordType::NSEC && next.windows(2).any(|two| two == b"\x01*")
+        };
+        let is_empty = self.rcode == 0 && self.sections[1].iter().any(leads_below);
+        let question = [self.question.as_slice()].into_iter();
+        let names = question.chain(self.sections[0].iter().map(|record| record.owner.as_slice()));
+        is_empty || names.into_iter().any(|name| name.starts_with(b"\x01*"))
+    }
+
+    /// Whether an NSEC3 record in it has the opt-out flag.
+    pub(crate) fn opts_out(&self) -> bool {
+        let is_opt_out = |record: &Record| record.rtype == RecordType::NSEC3 && record.rdata.get(1) == Some(&1);
+        self.sections[1].iter().any(is_opt_out)
     }
 
     /// The same with every record of the answer once.

@@ -50,12 +50,12 @@ enum Kind {
     Cut,
 }
 
-/// `count` zones, some of them below others.
-pub(crate) fn zones(random: &mut Random, count: usize) -> Vec<RandomZone> {
+/// `count` zones, `nested` of a hundred below others.
+pub(crate) fn zones(random: &mut Random, count: usize, nested: usize) -> Vec<RandomZone> {
     let mut apexes: Vec<String> = Vec::new();
     for number in 0..count {
         let apex = match number {
-            1.. if random.chance(20) => format!("{}.{}", labels(random, 2), random.pick(&strs(&apexes))),
+            1.. if random.chance(nested) => format!("{}.{}", labels(random, 2), random.pick(&strs(&apexes))),
             _ => format!("z{number}.test."),
         };
         let is_new = apexes.iter().all(|other| name(other) != name(&apex));
