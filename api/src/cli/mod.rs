@@ -4,6 +4,8 @@ mod apply;
 mod client;
 mod log;
 mod lookup;
+#[cfg(feature = "etcd")]
+mod migrate;
 mod output;
 mod records;
 mod state;
@@ -99,6 +101,9 @@ enum Command {
     Log(log::Log),
     /// Show what the responder answers, and which events put it there.
     Lookup(lookup::Lookup),
+    /// Take over what an older service or a plain CoreDNS keeps in etcd; the plan is shown first.
+    #[cfg(feature = "etcd")]
+    Migrate(migrate::Migrate),
     /// Show the server's state, or a zone's.
     Status(state::Status),
     /// Check the hash chain and the views against it.
@@ -122,6 +127,8 @@ impl Command {
             | Self::Export(_)
             | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
             Self::Status(status) => status.zone.is_some(),
+            #[cfg(feature = "etcd")]
+            Self::Migrate(_) => false,
             Self::Zone(zones::Zone::Create { .. } | zones::Zone::Delete { .. })
             | Self::Set(_)
             | Self::Add(_)
@@ -186,6 +193,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
         Command::Lookup(verb) => verb.run(&client, &printer).await,
+        #[cfg(feature = "etcd")]
+        Command::Migrate(verb) => verb.run(&client, &printer).await,
         Command::Status(verb) => verb.run(&client, &printer).await,
         Command::Verify(verb) => verb.run(&client, &printer).await,
         Command::Rebuild(verb) => verb.run(&client, &printer).await,

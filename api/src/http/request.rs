@@ -32,7 +32,7 @@ pub(crate) fn current_id() -> String {
 }
 
 /// Our request headers; any other that begins with `conn3ction-` is refused.
-const OURS: [&str; 2] = ["conn3ction-actor", "conn3ction-reason"];
+const OURS: [&str; 3] = ["conn3ction-actor", "conn3ction-reason", "conn3ction-source"];
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Octets of an actor, a reason or an idempotency key.
 const MAX_TEXT: usize = 1_024;
@@ -44,6 +44,8 @@ pub struct Caller {
     pub actor: Actor,
     /// Why, from `Conn3ction-Reason`.
     pub reason: Option<String>,
+    /// From `Conn3ction-Source`: where what is written was taken from, `migrate:/prefix`.
+    pub source: Option<String>,
     /// The correlation id.
     pub request_id: String,
     /// `Idempotency-Key`.
@@ -144,6 +146,13 @@ fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller
     Ok(Caller {
         actor,
         reason: text(headers, "conn3ction-reason")?,
+        source: match text(headers, "conn3ction-source")? {
+            Some(source) if !source.starts_with("migrate:") => {
+                let detail = "Conn3ction-Source names what a migration reads, as migrate:/prefix";
+                return Err(Problem::new(ProblemKind::Malformed, detail));
+            }
+            source => source,
+        },
         request_id,
         idempotency_key: text(headers, "idempotency-key")?,
         if_match: match text(headers, "if-match")? {

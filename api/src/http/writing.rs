@@ -140,7 +140,7 @@ pub(crate) async fn submit(node: &Shared, order: Order, intent: Intent) -> Resul
         envelope: Envelope {
             event_id: Uuid::now_v7(),
             actor: caller.actor,
-            source: order.source.into(),
+            source: caller.source.unwrap_or_else(|| order.source.into()),
             request_id: caller.request_id,
             idempotency: caller.idempotency_key.map(|key| Idempotency { key, digest: order.digest }),
             reason: order.reason.or(caller.reason),
