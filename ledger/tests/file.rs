@@ -13,6 +13,7 @@ use conn3ction_ledger::{
     file::{FileLedger, OpenError, frame::FrameHead},
     verify::verify,
 };
+use conn3ction_schemas::Revision;
 use proptest::prelude::*;
 use suite::make::{all, append, hashes};
 
@@ -57,6 +58,31 @@ async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
 }
 
 #[tokio::test]
+async fn a_dropped_or_swapped_batch_is_found_and_the_first_bad_revision_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, _) = small_log(&directory).await;
+    let (first, second, third) = (&octets[..ends[0].0], &octets[ends[0].0..ends[1].0], &octets[ends[1].0..]);
+    for (what, spoilt) in [
+        ("dropped", [first, third].concat()),
+        ("swapped", [first, third, second].concat()),
+        ("repeated", [first, second, second, third].concat()),
+    ] {
+        fs::write(segment(&directory), spoilt).unwrap();
+        let bad = if what == "repeated" { 4 } else { 3 };
+        // Opening looks at octets and order, links are for who reads.
+        let found = match FileLedger::open(directory.path()) {
+            Err(OpenError::Damaged { revision, .. }) => revision,
+            Ok(ledger) => match verify(&ledger, Revision(1), |_| {}).await {
+                Err(ReadError::Damaged { revision, .. }) => revision,
+                other => panic!("a batch was {what} and nobody noticed: {other:?}"),
+            },
+            Err(other) => panic!("a batch was {what}: {other:?}"),
+        };
+        assert_eq!(found.0, bad, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn damage_behind_an_open_ledger_is_found_by_verify() {
     let directory = tempfile::tempdir().unwrap();
     let (octets, ends, _) = small_log(&directory).await;
@@ -66,7 +92,7 @@ async fn damage_behind_an_open_ledger_is_found_by_verify() {
         changed[place] ^= 0x40;
         fs::write(segment(&directory), &changed).unwrap();
         let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap();
-        match verify(&*ledger, conn3ction_schemas::Revision(1), |_| {}).await {
+        match verify(&*ledger, Revision(1), |_| {}).await {
             Err(ReadError::Damaged { revision, .. }) => assert_eq!(revision.0, before + 1, "octet {place}"),
             other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
         }
@@ -127,4 +153,25 @@ proptest! {
         fs::write(&path, &segment).unwrap();
         let _ = FileLedger::open(directory.path());
     }
+}
+
+/// A directory as the first release wrote it: one packed segment with an event of 1,200 changes in chunks, one plain one.
+#[tokio::test]
+async fn a_ledger_of_the_first_form_opens_for_ever() {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format-1");
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
+    }
+    let ledger = opened(&directory).await;
+    let verified = verify(&*ledger, Revision(1), |_| {}).await.unwrap();
+    assert_eq!(verified.to, Revision(8));
+    let hash = "8a96802f95b34c33660ed6a9388bb907053dab98547a418f8f05b8ed824b5f3c";
+    assert_eq!(verified.hash.to_string(), hash);
+    let changes: Vec<u64> = all(&ledger).await.iter().map(|event| event.header.change_count).collect();
+    assert_eq!(changes, [2, 1, 1, 1200, 1, 1, 1, 1]);
+    append(&ledger, 1).await;
+    drop(ledger);
+    assert_eq!(all(&opened(&directory).await).await.len(), 9);
 }

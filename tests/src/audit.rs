@@ -57,7 +57,7 @@ impl Written {
         let verified = server.ask("GET", &format!("/verify?min_revision=r{head}&wait=30s"), "")?;
         anyhow::ensure!(verified.json()["ok"] == true && verified.json()["to"] == head, "{verified:?}");
         self.views(server, head)?;
-        let records = server.ask("GET", "/records?type=A", "")?.json();
+        let records = server.ask("GET", "/records?type=A&zone=example.local", "")?.json();
         let records = records.as_array().into_iter().flatten();
         let pair =
             |record: &Value| Some((record["name"].as_str()?.to_owned(), record["values"][0].as_str()?.to_owned()));

@@ -20,7 +20,7 @@ pub struct Conn3ction {
     log: Arc<(Mutex<String>, Condvar)>,
     /// Where HTTP listens.
     pub http: SocketAddr,
-    /// Where DNS listens.
+    /// Where DNS listens; unspecified in a role without DNS.
     pub dns: SocketAddr,
 }
 
@@ -31,9 +31,19 @@ impl Conn3ction {
     ///
     /// It ended before; what it printed is the error.
     pub fn start(data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(&[], data, arguments)
+    }
+
+    /// Starts it with these variables in its environment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Conn3ction::start`].
+    pub fn start_in(environment: &[(&str, &str)], data: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let own = [("--http-listen", "127.0.0.1:0"), ("--dns-listen", "127.0.0.1:0"), ("--log-format", "json")];
         let own = own.iter().filter(|(flag, _)| !arguments.contains(flag)).flat_map(|(flag, value)| [flag, value]);
         let mut child = Command::new(binary())
+            .envs(environment.iter().copied())
             .arg("serve")
             .args(own)
             .arg("--data")
@@ -43,7 +53,9 @@ impl Conn3ction {
             .spawn()?;
         let Some(stderr) = child.stderr.take() else { anyhow::bail!("no standard error") };
         let mut lines = BufReader::new(stderr).lines();
-        let (mut http, mut dns, mut printed) = (None, None, String::new());
+        // A role without DNS never says where.
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (mut http, mut dns, mut printed) = (None, arguments.contains(&"api").then_some(nowhere), String::new());
         for line in lines.by_ref() {
             let line = line?;
             let address = line.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());

@@ -56,6 +56,11 @@ pub struct Written {
 impl Load {
     /// Starts `clients` clients that write to `servers`.
     pub fn start(seed: u64, clients: u64, servers: &[SocketAddr]) -> Self {
+        Self::named("load", seed, clients, servers)
+    }
+
+    /// Starts clients whose names and keys begin with `name`, so that they are others than those before.
+    pub fn named(name: &str, seed: u64, clients: u64, servers: &[SocketAddr]) -> Self {
         let shared = Arc::new(Shared {
             servers: Mutex::new(servers.to_vec()),
             acknowledged: AtomicU64::new(0),
@@ -63,9 +68,9 @@ impl Load {
             stop: AtomicBool::new(false),
         });
         let clients = (0..clients).map(|who| {
-            let shared = shared.clone();
+            let (shared, name) = (shared.clone(), format!("{name}-{who}"));
             let random = Random::new(seed ^ (who + 1).wrapping_mul(0x1234_5678_9abc_def1));
-            std::thread::spawn(move || Client { shared, who, random, written: Written::default() }.run())
+            std::thread::spawn(move || Client { shared, name, who, random, written: Written::default() }.run())
         });
         let clients = clients.collect();
         Self { shared, clients }
@@ -129,6 +134,7 @@ impl Load {
 
 struct Client {
     shared: Arc<Shared>,
+    name: String,
     who: u64,
     random: Random,
     written: Written,
@@ -149,7 +155,7 @@ impl Client {
             if self.shared.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let key = format!("load-{}-{number}", self.who);
+            let key = format!("{}-{number}", self.name);
             let change = self.change(number);
             let Some(revision) = self.settle(&key, &change)? else {
                 self.written.denied.insert(key);
@@ -166,7 +172,7 @@ impl Client {
     }
 
     fn change(&mut self, number: u64) -> Change {
-        let name = format!("load-{}-{}.example.local", self.who, self.random.below(NAMES));
+        let name = format!("{}-{}.example.local", self.name, self.random.below(NAMES));
         let address = format!("10.{}.{}.{}", self.who, number / 256 % 256, number % 256);
         let at_name = format!("/records/{name}/A");
         if !self.written.names.contains_key(&name) {

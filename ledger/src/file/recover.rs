@@ -122,9 +122,11 @@ fn step(frames: &mut Frames, frame: &FrameHead, head: &mut Head, index: &mut Ind
     match frame.kind {
         Kind::Chunk => {}
         Kind::Batch => {
-            let after = stored::decode_batch_head(&payload).map_err(|error| Fault::Damaged(error.to_string()))?;
-            if after.revision != frame.revision || after.revision < head.revision {
-                return Err(Fault::Damaged(format!("a batch up to {} follows {}", after.revision, head.revision)));
+            let (after, events) =
+                stored::decode_batch_head(&payload).map_err(|error| Fault::Damaged(error.to_string()))?;
+            if after.revision != frame.revision || after.revision.0.checked_sub(events) != Some(head.revision.0) {
+                let detail = format!("a batch of {events} up to {} follows {}", after.revision, head.revision);
+                return Err(Fault::Damaged(detail));
             }
             segment::note(index, head.revision, frames.offset());
             *head = after;
@@ -144,6 +146,10 @@ fn is_torn(frames: &mut Frames, frame: Option<FrameHead>, fault: &Fault) -> Resu
     match fault {
         Fault::Io(_) | Fault::Newer(_) => return Ok(false),
         Fault::Incomplete | Fault::Damaged(_) => {}
+    }
+    // Whole, but not what should be there: no crash does that.
+    if frame.as_ref().is_some_and(|frame| frames.payload(frame).is_ok()) {
+        return Ok(false);
     }
     let (start, end) = (frames.offset(), frames.end());
     let rest = frames.octets(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;

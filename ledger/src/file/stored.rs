@@ -84,11 +84,11 @@ fn infallible(written: Written) {
     }
 }
 
-/// Reads the head only.
-pub(super) fn decode_batch_head(payload: &[u8]) -> Result<Head, FormError> {
+/// Reads the head, and the number of events that make it.
+pub(super) fn decode_batch_head(payload: &[u8]) -> Result<(Head, u64), FormError> {
     let mut d = Decoder::new(payload);
     members(&mut d, 2)?;
-    get_head(&mut d)
+    Ok((get_head(&mut d)?, length(&mut d)?))
 }
 
 /// Reads a head that stands alone.

@@ -1,0 +1,184 @@
+//! What a change costs through HTTP, beside what the same machine does at best in the same run.
+//!
+//! `cargo build --profile fast -p conn3ction && cargo bench -p conn3ction-tests --profile fast --bench append`. Three ratios:
+//! changes from 64 connections on files against `GET /healthz` from the same (wrk both times), one client's change
+//! against one `fdatasync`, and changes from 64 connections on etcd against plain puts of as many octets.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use conn3ction_tests::{Conn3ction, etcd::Etcd, http, shell};
+
+const CLIENTS: usize = 64;
+const SECS: u64 = 5;
+const ROUNDS: usize = 3;
+
+/// Every request gives one of 10,000 names another address.
+const CHANGES: &str = r#"
+local counter = 0
+function setup(thread)
+  thread:set("thread", counter)
+  counter = counter + 1
+end
+function init()
+  number = 0
+  header = { ["Content-Type"] = "application/json" }
+end
+function request()
+  number = number + 1
+  local name = number % 5000 * 2 + thread
+  local body = string.format('{"values":["10.%d.%d.%d"]}', number / 65536 % 256, number / 256 % 256, number % 256)
+  return wrk.format("PUT", "/records/n" .. name .. ".example.local/A", header, body)
+end
+"#;
+
+fn main() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    std::fs::write(scratch.path().join("changes.lua"), CHANGES)?;
+    on_files(scratch.path())?;
+    on_etcd(scratch.path())
+}
+
+fn on_files(scratch: &Path) -> anyhow::Result<()> {
+    let data = scratch.join("file");
+    let server = Conn3ction::start(&data, &[])?;
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let health = wrk(server.http, "/healthz", "")?;
+        let changes = wrk(server.http, "/records", &format!("-s {}/changes.lua", scratch.display()))?;
+        println!("file: healthz {health:.0}/s, changes {changes:.0}/s, ratio {:.2}", changes / health);
+        ratios.push(changes / health);
+    }
+    println!("file, {CLIENTS} clients: median ratio {:.2} (wanted: at least 0.3)", median(&mut ratios));
+
+    let octets = octets_of_a_change(scratch)?;
+    let mut plain = std::fs::File::options().create(true).append(true).open(scratch.join("synced"))?;
+    let mut client = Client::new(server.http)?;
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let (mut syncs, mut changes) = (Vec::new(), Vec::new());
+        // By turns: a disk's pace changes from second to second.
+        for _ in 0..1000 {
+            let begun = Instant::now();
+            plain.write_all(&vec![7; octets])?;
+            plain.sync_data()?;
+            syncs.push(begun.elapsed().as_secs_f64() * 1e6);
+            let begun = Instant::now();
+            client.change()?;
+            changes.push(begun.elapsed().as_secs_f64() * 1e6);
+        }
+        let (sync, change) = (median(&mut syncs), median(&mut changes));
+        println!("file: one fdatasync {sync:.0} us, one client's change {change:.0} us, ratio {:.2}", change / sync);
+        ratios.push(change / sync);
+    }
+    println!("file, one client: median ratio {:.2} (wanted: at most 1.5)", median(&mut ratios));
+    Ok(())
+}
+
+fn on_etcd(scratch: &Path) -> anyhow::Result<()> {
+    let etcd = Etcd::start(&["--quota-backend-bytes=8589934592"])?;
+    // What is measured is the ledger: another process would write the views.
+    let server = Conn3ction::start(&scratch.join("etcd"), &["--etcd-endpoints", &etcd.url, "--role", "api"])?;
+    let octets = octets_of_a_change(scratch)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let puts = runtime.block_on(puts(&etcd.url, round, octets))?;
+        let changes = wrk(server.http, "/records", &format!("-s {}/changes.lua", scratch.display()))?;
+        println!(
+            "etcd: plain puts of {octets} octets {puts:.0}/s, changes {changes:.0}/s, ratio {:.2}",
+            changes / puts
+        );
+        ratios.push(changes / puts);
+    }
+    println!("etcd, {CLIENTS} clients: median ratio {:.2} (wanted: at least 0.5)", median(&mut ratios));
+    Ok(())
+}
+
+/// Requests a second, all of them answered with success.
+fn wrk(server: SocketAddr, path: &str, options: &str) -> anyhow::Result<f64> {
+    let printed = shell(&format!("wrk -t2 -c{CLIENTS} -d{SECS}s {options} http://{server}{path}"))?;
+    anyhow::ensure!(!printed.contains("Non-2xx") && !printed.contains("Socket errors"), "{printed}");
+    let rate = printed.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    rate.ok_or_else(|| anyhow::anyhow!("no rate: {printed}"))
+}
+
+/// One client on one connection.
+struct Client {
+    stream: TcpStream,
+    number: u32,
+    answer: Vec<u8>,
+}
+
+impl Client {
+    fn new(server: SocketAddr) -> anyhow::Result<Self> {
+        let stream = http::connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, number: 0, answer: vec![0; 64 * 1024] })
+    }
+
+    /// Gives a name another address, and waits for the answer.
+    fn change(&mut self) -> anyhow::Result<()> {
+        self.number += 1;
+        let body = format!(r#"{{"values":["10.9.{}.{}"]}}"#, self.number / 256, self.number % 256);
+        let request = format!(
+            "PUT /records/one.example.local/A HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.stream.peer_addr()?,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes())?;
+        let count = self.stream.read(&mut self.answer)?;
+        anyhow::ensure!(self.answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.answer[..count]));
+        Ok(())
+    }
+}
+
+/// Octets that a change takes in the ledger on files: header, body and frame.
+fn octets_of_a_change(scratch: &Path) -> anyhow::Result<usize> {
+    let data = scratch.join("one");
+    let server = Conn3ction::start(&data, &[])?;
+    let mut client = Client::new(server.http)?;
+    let size = || shell(&format!("cat {}/ledger/*.seg | wc -c", data.display()));
+    client.change()?;
+    let before: usize = size()?.trim().parse()?;
+    for _ in 0..100 {
+        client.change()?;
+    }
+    let after: usize = size()?.trim().parse()?;
+    Ok((after - before) / 100)
+}
+
+/// Plain puts a second.
+async fn puts(url: &str, round: usize, octets: usize) -> anyhow::Result<f64> {
+    let (done, begun) = (AtomicU64::new(0), Instant::now());
+    let client = etcd_client::Client::connect([url], None).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    let done = std::sync::Arc::new(done);
+    for task in 0..CLIENTS {
+        let (mut client, done) = (client.kv_client(), done.clone());
+        tasks.spawn(async move {
+            for number in 0.. {
+                if begun.elapsed() > Duration::from_secs(SECS) {
+                    break;
+                }
+                client.put(format!("/plain/{round}/{task}/{number}"), vec![7; octets], None).await?;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok::<_, etcd_client::Error>(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
