@@ -136,8 +136,8 @@ impl Node {
     /// A port, the ledger or a file cannot be had.
     pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
         let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
-        let ledger = open(&config).await?;
         let tasks = TaskTracker::new();
+        let ledger = open(&config, &tasks, &stop).await?;
         let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
         let kept = ViewsConfig {
             records: views.as_ref().map(|views| views.join("records")),
@@ -244,7 +244,9 @@ impl Node {
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
+/// The ledger; what it needs done from time to time runs in `tasks` until `stop`.
+#[cfg_attr(not(feature = "etcd"), expect(unused_variables, reason = "only etcd needs anything done"))]
+async fn open(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<Arc<dyn Ledger>> {
     Ok(match config.ledger {
         LedgerKind::Memory => Arc::new(MemoryLedger::new()),
         LedgerKind::File => {
@@ -261,7 +263,12 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
                 prefix: format!("{}/", etcd.ledger_prefix),
                 ..conn3ction_ledger::etcd::EtcdConfig::default()
             };
-            Arc::new(conn3ction_ledger::etcd::EtcdLedger::connect(settings).await?)
+            let ledger = conn3ction_ledger::etcd::EtcdLedger::connect(settings).await?;
+            if matches!(config.role, Role::All | Role::Api) {
+                let sweeping = stop.clone().run_until_cancelled_owned(crate::sweep::sweep(ledger.clone()));
+                tasks.spawn(sweeping);
+            }
+            Arc::new(ledger)
         }
         #[cfg(not(feature = "etcd"))]
         LedgerKind::Etcd => anyhow::bail!("this build has no etcd support"),

@@ -23,5 +23,7 @@ pub mod moment;
 mod path;
 pub mod plan;
 mod responder;
+#[cfg(feature = "etcd")]
+mod sweep;
 
 pub use auth::check as check_token_file;

@@ -133,3 +133,17 @@ fn a_full_etcd_refuses_writes_goes_on_reading_and_recovers_by_itself() -> anyhow
     written.audit(&server)?;
     written.audit_keys(&etcd)
 }
+
+#[test]
+fn parts_of_a_body_that_never_came_to_an_event_are_swept() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    // A part as the ledger writes it: the form's number, when it was staged (in 1970), the chunk.
+    let part = "/conn3ction/ledger/parts/00000000-0000-4000-8000-000000000001/00000000";
+    etcd.ctl_with(&["put", part], "\u{1}\0\0\0\0\0\0\0\0chunk")?;
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--etcd-endpoints", &etcd.url])?;
+    let log = server.logged_until("swept a large body");
+    assert!(log.contains("swept a large body"), "{log}");
+    assert_eq!(etcd.ctl(&["get", part])?, "");
+    Ok(())
+}
