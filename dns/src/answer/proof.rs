@@ -1,5 +1,5 @@
 //! Proofs of what is not there, from the NSEC or NSEC3 records that a signed zone was imported with
-//! ([RFC 4035 section 3.1.3], [RFC 5155 section 7.2]). A zone without them gets none.
+//! ([RFC 4035 section 3.1.3], [RFC 5155 section 7.2]). A zone without them, or without signatures, gets none.
 //!
 //! [RFC 4035 section 3.1.3]: https://www.rfc-editor.org/rfc/rfc4035#section-3.1.3
 //! [RFC 5155 section 7.2]: https://www.rfc-editor.org/rfc/rfc5155#section-7.2
@@ -151,6 +151,8 @@ impl Answer<'_, '_> {
         }
         let apex = zone.find(&[])?;
         let state = apex.state();
+        // Records that prove prove nothing in a zone whose signatures were taken out.
+        state.set(SetKey::rrsig(RecordType::SOA))?;
         if let Some(parameters) = state.set(SetKey::of(RecordType::NSEC3PARAM)) {
             return Hashing::from_parameters(&parameters).map(Chain::Nsec3);
         }

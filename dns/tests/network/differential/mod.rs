@@ -6,6 +6,7 @@ mod differences;
 mod peers;
 mod questions;
 mod reply;
+mod root;
 mod signed;
 mod unbound;
 mod zones;
