@@ -61,14 +61,17 @@ async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
 async fn a_dropped_or_swapped_batch_is_found_and_the_first_bad_revision_named() {
     let directory = tempfile::tempdir().unwrap();
     let (octets, ends, _) = small_log(&directory).await;
+    let (other, other_ends, _) = small_log(&tempfile::tempdir().unwrap()).await;
+    let foreign = &other[other_ends[1].0..];
     let (first, second, third) = (&octets[..ends[0].0], &octets[ends[0].0..ends[1].0], &octets[ends[1].0..]);
     for (what, spoilt) in [
         ("dropped", [first, third].concat()),
         ("swapped", [first, third, second].concat()),
         ("repeated", [first, second, second, third].concat()),
+        ("taken from another history", [first, second, foreign].concat()),
     ] {
         fs::write(segment(&directory), spoilt).unwrap();
-        let bad = if what == "repeated" { 4 } else { 3 };
+        let bad = if matches!(what, "dropped" | "swapped") { 3 } else { 4 };
         // Opening looks at octets and order, links are for who reads.
         let found = match FileLedger::open(directory.path()) {
             Err(OpenError::Damaged { revision, .. }) => revision,

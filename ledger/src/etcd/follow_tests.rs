@@ -173,6 +173,16 @@ fn each_changed_octet_of_a_stored_batch_is_noticed() {
 }
 
 #[test]
+fn a_body_that_its_header_does_not_name_is_damage() {
+    let mut batch = batch(&Head::EMPTY, 3);
+    let event = Event::clone(&batch.events[1]);
+    batch.events[1] = Arc::new(Event { body: Body::Inline(vec![Bytes::from_static(b"another body")]), ..event });
+    let value = container::encode_batch(&batch);
+    let opened = open_batch(Some(Revision(3)), &value, &mut Chain::at(Revision::ZERO));
+    assert!(matches!(opened, Err(ReadError::Damaged { revision: Revision(2), .. })), "{opened:?}");
+}
+
+#[test]
 fn a_part_comes_back_with_its_time_and_never_unpacks_beyond_its_bound() {
     let chunk = vec![7; 100_000];
     let part = container::encode_part(&chunk, Timestamp(42));

@@ -39,6 +39,7 @@ macro_rules! on_both {
 on_both!(
     a_follower_rides_out_kills_freezes_and_compactions
     no_outcome_is_a_lie_while_answers_are_lost
+    an_outcome_that_stays_unknown_is_called_unknown
     a_transaction_that_comes_late_never_forks_the_log
     what_no_event_names_is_swept_and_nothing_else
     a_full_etcd_refuses_appends_before_its_quota_and_goes_on_reading
@@ -136,6 +137,19 @@ async fn no_outcome_is_a_lie_while_answers_are_lost(release: Release) {
     assert!(promised.len() >= 24, "half of the rounds have no fault");
     assert!(promised.is_subset(&stored), "an \"ok\" that was not stored");
     assert!(denied.is_disjoint(&stored), "a \"failed\" that was stored");
+}
+
+async fn an_outcome_that_stays_unknown_is_called_unknown(release: Release) {
+    let place = Place::on(release).await;
+    let short = EtcdConfig { append_timeout: Duration::ZERO, ..config(place.proxy.endpoint(), &place.prefix) };
+    let deaf: Arc<dyn Ledger> = Arc::new(EtcdLedger::connect(short).await.unwrap());
+    let head = append(&deaf, 1).await;
+    let ours = batch(&head, 2);
+    place.proxy.swallow_answers();
+    let outcome = deaf.append(&head, &ours).await;
+    assert!(matches!(&outcome, Err(AppendError::Unconfirmed { batch, .. }) if *batch == ours.id), "{outcome:?}");
+    let witness = open(&place.direct, &place.prefix).await;
+    assert_eq!(witness.head().await.unwrap(), head.after(&ours), "it was stored");
 }
 
 async fn a_transaction_that_comes_late_never_forks_the_log(release: Release) {
@@ -249,7 +263,13 @@ async fn a_swapped_or_changed_batch_is_named_by_its_first_revision(release: Rele
     for last in [2, 4, 6] {
         values.push(admin.get(at(last), None).await.unwrap().kvs()[0].value().to_vec());
     }
-    let mut spoilt = vec![(4, values[2].clone()), (4, values[0].clone()), (4, Vec::new())];
+    // Of another history, with the same revisions.
+    let other = format!("{}other/", place.prefix);
+    let fork = open(&place.direct, &other).await;
+    append(&fork, 2).await;
+    append(&fork, 2).await;
+    let forked = admin.get(format!("{other}log/{:016x}", 4), None).await.unwrap().kvs()[0].value().to_vec();
+    let mut spoilt = vec![(4, forked), (4, values[2].clone()), (4, values[0].clone()), (4, Vec::new())];
     // The first octet is the form's number.
     for octet in (1..values[1].len()).step_by(7) {
         let mut changed = values[1].clone();
