@@ -43,6 +43,7 @@ use crate::{
     },
     import::{self, Mode},
     moment::Closed,
+    past::Importing,
     plan, responder,
 };
 
@@ -68,6 +69,8 @@ pub struct NodeState {
     /// Ends streams and tasks.
     pub stop: CancellationToken,
     pub(crate) committer: CommitterHandle<Decisions<Views>>,
+    /// The zones whose past is being taken in.
+    pub(crate) importing: Importing,
     /// How far the past is final.
     pub(crate) closed: std::sync::Mutex<Closed>,
     /// Headers of events that were asked for.
@@ -148,8 +151,9 @@ impl Node {
         let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
         let store = views.store().clone();
         let clock = Timestamp::now;
+        let importing = Importing::default();
         let (committer, committing) =
-            Committer::spawn(ledger.clone(), Decisions::new(views.clone()), clock, stop.clone());
+            Committer::spawn(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
         tasks.spawn(async move {
             if let Err(error) = committing.await {
                 tracing::error!(%error, "the committer ended");
@@ -167,6 +171,7 @@ impl Node {
             any_host: config.any_host,
             stop: stop.clone(),
             committer,
+            importing,
             closed: std::sync::Mutex::default(),
             headers: Headers::default(),
             dns: server.as_ref().map(Server::counters),
@@ -479,6 +484,17 @@ impl NodeState {
     /// [`SubmitError`].
     pub async fn submit(&self, command: Command) -> Result<Outcome, SubmitError<Refusal>> {
         let outcome = plan::submit(&self.committer, &self.ledger, &self.store, command).await;
+        self.note(&outcome);
+        outcome
+    }
+
+    /// Commits what was planned already.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    pub async fn submit_planned(&self, command: Arc<Command>) -> Result<Outcome, SubmitError<Refusal>> {
+        let outcome = self.committer.submit(command).await;
         self.note(&outcome);
         outcome
     }

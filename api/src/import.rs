@@ -135,6 +135,7 @@ pub async fn submit<H: StateAtHead>(
             body: staged.body,
             scope: PlannedScope::Zones,
             content: PlannedContent::Zone(incoming.clone()),
+            time: None,
         }))
     })
     .await

@@ -5,6 +5,7 @@
 //! - [`decide`]: pure: state + command -> event or refusal.
 //! - [`app`]: build, spawn, drain.
 //! - [`moment`]: what people write (`r1041`, a time, an age) becomes a state that can be read.
+//! - [`past`]: the history of a zone in git or in dated files becomes events.
 //! - [`http`]: routes by resource; [`http::problem`] is the one place where an error becomes a status code.
 //! - [`cli`]: the command line by verb, a client of the HTTP surface.
 //!
@@ -20,6 +21,7 @@ pub mod http;
 pub mod import;
 pub mod migrate;
 pub mod moment;
+pub mod past;
 mod path;
 pub mod plan;
 mod responder;

@@ -222,6 +222,7 @@ async fn a_command_behind_an_import_in_the_same_batch_sees_what_came_and_went() 
         let file = "$TTL 60\n@ SOA ns h 9 1 2 3 4\n@ NS ns\nns A 192.0.2.1\nnew A 192.0.2.7\n";
         let incoming = Arc::new(text(mode, file));
         let planned = Arc::new(Planned {
+            time: None,
             kind: Kind::ZoneImported,
             planned_at: Revision(1),
             zones: vec![PlannedZone {

@@ -100,6 +100,10 @@ const REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("DELETE", "/zones/new.test?dry_run=true", "", "", 200),
     ("DELETE", "/zones/new.test", "", "", 204),
     ("DELETE", "/zones/new.test", "", "", 404),
+    ("POST", "/history?dry_run=true", "", PAST, 200),
+    ("POST", "/history", "", PAST, 201),
+    ("POST", "/history", "", PAST, 409),
+    ("POST", "/history", "", "{", 400),
     ("GET", "/events?limit=2", "", "", 200),
     ("GET", "/events?order=desc&kind=records-changed&actor=*", "", "", 200),
     ("GET", "/events", "accept: text/csv", "", 200),
@@ -115,6 +119,9 @@ const REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("POST", "/projections/nothing/rebuild", "", "", 404),
     ("GET", "/no/such/route", "", "", 404),
 ];
+
+/// A line of a history.
+const PAST: &str = r#"{"id":"0a1b","time":"2020-01-01T00:00:00Z","actor":"Ann","zones":[{"name":"past.test","serial":7}],"changes":[{"zone":"past.test","name":"past.test","type":"SOA","after":{"ttl":60,"values":["ns.past.test. h.past.test. 7 1 2 3 4"]}},{"zone":"past.test","name":"past.test","type":"NS","after":{"ttl":60,"values":["ns.past.test."]}}]}"#;
 
 /// What a value of each path parameter may be.
 const PATH_VALUES: &[(&str, &str)] = &[

@@ -200,6 +200,12 @@ impl Client {
         self.once(|| self.http.post(url.clone()).header("content-type", "text/dns").body(body())).await
     }
 
+    /// Sends the lines of a history as they are read, once: a history that broke off cannot be sent again.
+    pub(super) async fn send_history(&self, lines: reqwest::Body) -> Result<Response, Failure> {
+        let url = self.url(&["history"], &[]);
+        self.send(self.http.post(url).header("content-type", "application/x-ndjson").body(lines)).await
+    }
+
     async fn once(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
         let key = Uuid::new_v4().to_string();
         let mut attempt = 1;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod client;
+mod import_history;
 mod log;
 mod lookup;
 #[cfg(feature = "etcd")]
@@ -95,6 +96,8 @@ enum Command {
     Zone(zones::Zone),
     /// Take in a master file (also .gz); the zone is created if it is missing.
     Import(zones::Import),
+    /// Take in the past of zones that are kept in git, or in a folder of dated files: an event for each version.
+    ImportHistory(import_history::ImportHistory),
     /// Print a zone as a master file.
     Export(zones::Export),
     /// Show events.
@@ -136,6 +139,7 @@ impl Command {
             | Self::Delete(_)
             | Self::Apply(_)
             | Self::Import(_)
+            | Self::ImportHistory(_)
             | Self::Log(_)
             | Self::Verify(_)
             | Self::Rebuild(_)
@@ -190,6 +194,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Apply(verb) => verb.run(&client, &printer).await,
         Command::Zone(verb) => verb.run(&client, &printer).await,
         Command::Import(verb) => verb.run(&client, &printer).await,
+        Command::ImportHistory(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
         Command::Lookup(verb) => verb.run(&client, &printer).await,

@@ -7,12 +7,16 @@ use conn3ction_ledger::{
     committer::{Decider, Decision, Next},
 };
 use conn3ction_schemas::{
-    ZoneChange,
+    Timestamp, ZoneChange,
     event::{Draft, DraftBody, Kind},
 };
 use futures::future::BoxFuture;
 
-use super::{Command, Decided, Envelope, Refusal, decide, overlay::Overlay, state::State};
+use super::{
+    BadItem, Command, Decided, Envelope, Refusal, RefusalKind, decide, overlay::Overlay, planned::PlannedScope,
+    state::State,
+};
+use crate::past::Importing;
 
 /// Gives the state at a head, once the fold of the log has come that far.
 pub trait StateAtHead: Send + 'static {
@@ -28,12 +32,18 @@ pub trait StateAtHead: Send + 'static {
 pub struct Decisions<H: StateAtHead> {
     source: H,
     state: Option<Overlay<H::State>>,
+    importing: Importing,
 }
 
 impl<H: StateAtHead> Decisions<H> {
     /// Decides on the states that `source` gives.
     pub fn new(source: H) -> Self {
-        Self { source, state: None }
+        Self::beside(source, Importing::default())
+    }
+
+    /// As [`Decisions::new`]; refuses changes of zones whose past is being taken in.
+    pub fn beside(source: H, importing: Importing) -> Self {
+        Self { source, state: None, importing }
     }
 }
 
@@ -57,21 +67,39 @@ impl<H: StateAtHead> Decider for Decisions<H> {
         let Some(state) = &mut self.state else { unreachable!("the committer calls at_head first") };
         let envelope = &command.envelope;
         let decided = decide(state, command)?;
+        untouched(&self.importing, &decided)?;
         state.note(envelope, &decided, next.revision);
         Ok(match decided {
             Decided::Unchanged { revision, replayed } => Decision::Unchanged { revision, replayed },
             Decided::Event(facts) => {
                 let body = DraftBody::inline(&facts.deltas);
-                Decision::Append(draft(envelope, facts.kind, facts.zones, body))
+                Decision::Append(draft(envelope, facts.kind, facts.zones, None, body))
             }
             Decided::Planned(zones, planned) => {
-                Decision::Append(draft(envelope, planned.kind, zones, planned.body.clone()))
+                // An author's clock may run ahead; nothing takes effect before it is stored.
+                let time = planned.time.map(|time| time.min(next.committed_at));
+                Decision::Append(draft(envelope, planned.kind, zones, time, planned.body.clone()))
             }
         })
     }
 }
 
-fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, body: DraftBody) -> Draft {
+/// Refuses to change a zone whose past is being taken in, but for the import itself.
+fn untouched(importing: &Importing, decided: &Decided) -> Result<(), Refusal> {
+    let zones = match decided {
+        Decided::Event(facts) => &facts.zones,
+        Decided::Planned(_, planned) if matches!(planned.scope, PlannedScope::Serials(_)) => return Ok(()),
+        Decided::Planned(zones, _) => zones,
+        Decided::Unchanged { .. } => return Ok(()),
+    };
+    let held = zones.iter().filter(|change| importing.holds(&change.zone)).map(|change| {
+        let detail = format!("the past of {} is being imported", change.zone.without_dot());
+        BadItem::at(RefusalKind::ZoneRule, "", detail).hint("wait until the import ends")
+    });
+    Refusal::of(held.collect()).map_or(Ok(()), Err)
+}
+
+fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, time: Option<Timestamp>, body: DraftBody) -> Draft {
     Draft {
         id: envelope.event_id,
         kind,
@@ -82,7 +110,7 @@ fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, body: DraftBod
         reason: envelope.reason.clone(),
         zones,
         of: None,
-        time: None,
+        time,
         body,
     }
 }

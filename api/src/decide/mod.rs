@@ -40,7 +40,7 @@ use work::Work;
 pub const MAX_DELTAS: usize = 1_000;
 
 /// The most octets of deltas, about; the header's body stays below the 256 KiB that comes along with it.
-const MAX_OCTETS: usize = 192 * 1024;
+pub(crate) const MAX_OCTETS: usize = 192 * 1024;
 
 /// What a command comes to.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ fn facts<'s, S: State + ?Sized>(
     }
 }
 
-fn octets(deltas: &[Delta]) -> usize {
+pub(crate) fn octets(deltas: &[Delta]) -> usize {
     let set = |set: &Option<RecordSet>| {
         set.iter().flat_map(|set| set.rdata()).map(|rdata| rdata.as_wire().len() + 3).sum::<usize>()
     };

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use conn3ction_schemas::{
-    Delta, Name, RecordSet, Revision, Serial, SetKey, ZoneChange,
+    Delta, Name, RecordSet, Revision, Serial, SetKey, Timestamp, ZoneChange,
     event::{DraftBody, Kind, ZoneLife},
 };
 
@@ -31,6 +31,8 @@ pub struct Planned {
     pub scope: PlannedScope,
     /// What the zones hold afterwards, for the commands of the same batch.
     pub content: PlannedContent,
+    /// When it took effect, if that is not when it is committed.
+    pub time: Option<Timestamp>,
 }
 
 /// What a planned change means for one zone.
@@ -53,6 +55,18 @@ pub enum PlannedScope {
     Zones,
     /// The sets of its deltas, and the names they stand at.
     Deltas,
+    /// All of its zones, known by their serials, which every change moves: what is planned behind changes that have no
+    /// revision yet.
+    Serials(Vec<Before>),
+}
+
+/// How a zone must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// Whether it exists.
+    pub exists: bool,
+    /// Its serial, or its last one; `None` if it never was.
+    pub serial: Option<Serial>,
 }
 
 /// The state after a planned change, asked for by what is decided behind it in the same batch.
@@ -110,10 +124,27 @@ impl Planned {
                 let lives = lives.filter_map(|zone| guard::changed_zone(state, &zone.zone, at));
                 lives.chain(owners).collect()
             }
+            (PlannedScope::Serials(before), _) => {
+                let zones = self.zones.iter().zip(before);
+                zones.filter_map(|(zone, before)| before.differs(state, &zone.zone)).collect()
+            }
             (PlannedScope::Zones, _) | (_, PlannedContent::Zone(_)) => {
                 self.zones.iter().filter_map(|zone| guard::changed_zone(state, &zone.zone, at)).collect()
             }
         }
+    }
+}
+
+impl Before {
+    fn differs<S: State + ?Sized>(self, state: &S, zone: &Name) -> Option<BadItem> {
+        let living = state.zone(zone).map(|zone| zone.serial);
+        let actual = Self { exists: living.is_some(), serial: living.or_else(|| state.last_serial(zone)) };
+        let (kind, detail) = match (actual == self, self.serial) {
+            (true, _) => return None,
+            (false, None) => (RefusalKind::ZoneExists, format!("{zone} has a past in this ledger already")),
+            (false, Some(_)) => (RefusalKind::ChangedSince, format!("{zone} was changed by somebody else meanwhile")),
+        };
+        Some(BadItem::at(kind, "", detail))
     }
 }
 

@@ -352,7 +352,7 @@ impl Filter {
 }
 
 /// `*` stands for any octets; in time proportional to the product of the lengths at most.
-fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     let (mut g, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -118,7 +118,8 @@ where
     T: Row + Send + 'static,
     S: Stream<Item = Result<Vec<T>, Problem>> + Send + 'static,
 {
-    let mut pages = Box::pin(pages);
+    // An empty list ends at once and is asked again below.
+    let mut pages = Box::pin(pages.fuse());
     let first = pages.next().await.transpose()?;
     Ok(stream(format, futures::stream::iter(first.map(Ok)).chain(pages)))
 }

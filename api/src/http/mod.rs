@@ -5,6 +5,7 @@ mod changes;
 mod docs;
 mod events;
 mod health;
+mod history;
 pub mod list;
 mod lookup;
 mod metrics;
@@ -31,6 +32,7 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::app::NodeState;
+pub(crate) use events::glob_matches;
 use problem::{Problem, ProblemKind};
 pub use serve::serve;
 
@@ -67,6 +69,7 @@ routes! {
     "/zones/{zone}" => get(zones::show).delete(zones::delete),
     "/zones/{zone}/zonefile" => get(transfer::export),
     "/zones/{zone}/import" => post(transfer::import),
+    "/history" => post(history::take),
     "/events" => get(events::list),
     "/events/{rev}" => get(events::show),
     "/events/{rev}/changes" => get(events::changes),

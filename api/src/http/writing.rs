@@ -181,7 +181,7 @@ pub(crate) async fn answer(node: &Shared, outcome: Result<Outcome, SubmitError<R
     }
 }
 
-fn fault(error: &SubmitError<Refusal>) -> Problem {
+pub(super) fn fault(error: &SubmitError<Refusal>) -> Problem {
     let kind = match error {
         SubmitError::Refused(_) => ProblemKind::Internal,
         SubmitError::Overloaded => ProblemKind::Limited,

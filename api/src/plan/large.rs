@@ -106,5 +106,6 @@ async fn planned(ledger: &Arc<dyn Ledger>, state: &Live, facts: Facts) -> Result
         body,
         scope,
         content: PlannedContent::Deltas(deltas),
+        time: None,
     })
 }

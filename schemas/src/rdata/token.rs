@@ -27,6 +27,26 @@ impl<'a> Token<'a> {
         Ok(octets)
     }
 
+    /// The word in parts of at most 255 octets, no escape cut.
+    pub(crate) fn texts(&self) -> Vec<Token<'a>> {
+        let (mut parts, mut start, mut at, mut octets) = (Vec::new(), 0, 0, 0);
+        let part = |from: usize, to: usize| Token { text: &self.text[from..to], ..*self };
+        while let Some(&octet) = self.text.get(at) {
+            if octets == 255 {
+                parts.push(part(start, at));
+                (start, octets) = (at, 0);
+            }
+            let escape = match self.text.get(at + 1) {
+                Some(digit) if octet == b'\\' && digit.is_ascii_digit() => 4,
+                _ if octet == b'\\' => 2,
+                _ => 1,
+            };
+            (at, octets) = ((at + escape).min(self.text.len()), octets + 1);
+        }
+        parts.push(part(start, at));
+        parts
+    }
+
     /// The word as plain text; what is no UTF-8 is the empty text, which no parser of words takes.
     pub(super) fn plain(&self) -> &'a str {
         std::str::from_utf8(self.text).unwrap_or("")

@@ -49,6 +49,8 @@ pub struct Reader<'a> {
     /// The TTL of the last record that gave one (RFC 1035 section 5.1), or of the SOA.
     last_ttl: Option<Ttl>,
     faults: usize,
+    /// The lines whose texts were split; `None`: a text over 255 octets is a fault.
+    split: Option<Vec<u64>>,
 }
 
 /// A file being read, with what holds within it.
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
             default_ttl: None,
             last_ttl: None,
             faults: 0,
+            split: None,
         }
     }
 
@@ -108,6 +111,18 @@ impl<'a> Reader<'a> {
     pub fn with_include(mut self, include: Include<'a>) -> Self {
         self.include = Some(include);
         self
+    }
+
+    /// Splits texts of over 255 octets in TXT and SPF records; [`Reader::split_lines`] tells where.
+    #[must_use]
+    pub fn with_long_texts_split(mut self) -> Self {
+        self.split = Some(Vec::new());
+        self
+    }
+
+    /// The lines of records whose texts were split.
+    pub fn split_lines(&self) -> &[u64] {
+        self.split.as_deref().unwrap_or_default()
     }
 
     /// The next record or fault of the file on top; `None` when all files are read.
@@ -138,7 +153,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => {
                     let blank = source.lexer.starts_blank();
-                    record(&tokens, blank, &source.origin, &mut source.owner, place).map(Entry::Record)
+                    record(&tokens, blank, &source.origin, &mut source.owner, place, &mut self.split).map(Entry::Record)
                 }
             };
             match entry {
@@ -169,7 +184,8 @@ impl<'a> Reader<'a> {
                 let source = self.sources.last_mut()?;
                 let tokens: Vec<_> =
                     words.iter().map(|(text, quoted, glued)| Token { text, quoted: *quoted, glued: *glued }).collect();
-                record(&tokens, false, &source.origin, &mut source.owner, place).map_err(|(_, detail)| detail)
+                record(&tokens, false, &source.origin, &mut source.owner, place, &mut self.split)
+                    .map_err(|(_, detail)| detail)
             }
         };
         Some(match made {
@@ -260,6 +276,7 @@ fn record(
     origin: &Name,
     last: &mut Option<LastOwner>,
     place: Place,
+    split: &mut Option<Vec<u64>>,
 ) -> Result<Record, WordFault> {
     let mut at = 0;
     let owner = if blank {
@@ -288,7 +305,19 @@ fn record(
         }
         at += 1;
     };
-    let rdata = Rdata::from_tokens(rtype, &tokens[at + 1..], Some(origin)).map_err(|error| (at + 1, error.detail))?;
+    let words = &tokens[at + 1..];
+    let long = |token: &Token<'_>| token.text.len() > 255;
+    let rdata = match split {
+        Some(lines) if matches!(rtype, RecordType::TXT | RecordType::SPF) && words.iter().any(long) => {
+            let parts: Vec<_> = words.iter().flat_map(Token::texts).collect();
+            if parts.len() > words.len() {
+                lines.push(place.line);
+            }
+            Rdata::from_tokens(rtype, &parts, Some(origin))
+        }
+        _ => Rdata::from_tokens(rtype, words, Some(origin)),
+    };
+    let rdata = rdata.map_err(|error| (at + 1, error.detail))?;
     Ok(Record { line: place.line, column: place.column, owner, ttl, rtype, rdata })
 }
 

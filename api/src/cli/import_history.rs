@@ -1,0 +1,204 @@
+//! `conn3ction import-history`: a team's git repository or folder of dated zone files becomes history.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use conn3ction_schemas::Name;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    client::{Client, Failure},
+    output::Printer,
+};
+use crate::past::{
+    Blobs, Version, dated, git,
+    origins::Origins,
+    tree::{Note, Tree},
+    wire::{Taken, VersionInput},
+};
+
+/// Lines that wait for the server.
+const WAITING: usize = 64;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ImportHistory {
+    /// A git repository (its first-parent line is read), or a folder of zone files with dates in their names.
+    path: PathBuf,
+    /// The only zone; without --file, every file whose SOA is this zone's.
+    #[arg(long, value_name = "ZONE", conflicts_with = "zones")]
+    zone: Option<String>,
+    /// The zone's file.
+    #[arg(long, value_name = "PATH", requires = "zone")]
+    file: Option<String>,
+    /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone.
+    /// Without it, $ORIGIN, the SOA or the file's name tells.
+    #[arg(long, value_name = "MAPFILE")]
+    zones: Option<PathBuf>,
+    /// Stop before anything is imported if a version cannot be read whole, instead of leaving it out.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Read {
+    versions: u64,
+    changing: u64,
+    notes: Vec<Note>,
+}
+
+impl ImportHistory {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let origins = self.origins()?;
+        if self.strict || client.global.dry_run {
+            let (verb, origins) = (self.clone(), origins.clone());
+            let read = blocking(move || verb.read(origins, |_| true)).await?;
+            tell(printer, &read.notes, &mut BTreeSet::new());
+            let left_out = read.notes.iter().filter(|note| note.skipped).count();
+            if self.strict && left_out > 0 {
+                let detail = format!("{left_out} faults in {} versions; nothing was imported", read.versions);
+                return Err(Failure::Usage(detail));
+            }
+            if client.global.dry_run {
+                printer.note(&format!("{} of {} versions would become events", read.changing, read.versions));
+                return Ok(());
+            }
+        }
+        let (sender, receiver) = tokio::sync::mpsc::channel::<bytes::Bytes>(WAITING);
+        let verb = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            verb.read(origins, |version| {
+                let line = serde_json::to_vec(version).map(|mut line| {
+                    line.push(b'\n');
+                    line
+                });
+                line.is_ok_and(|line| sender.blocking_send(line.into()).is_ok())
+            })
+        });
+        let lines = futures::stream::unfold(receiver, |mut receiver| async move {
+            Some((Ok::<_, io::Error>(receiver.recv().await?), receiver))
+        });
+        let sent = client.send_history(reqwest::Body::wrap_stream(lines)).await;
+        let read = match reading.await {
+            Ok(read) => read,
+            Err(error) => return Err(Failure::Usage(error.to_string())),
+        };
+        let read = read.map_err(|source| self.fault(source))?;
+        tell(printer, &read.notes, &mut BTreeSet::new());
+        let response = sent?;
+        let settled = client.settled(&response).await?;
+        let taken: Taken = client.decode(response).await?;
+        if printer.for_programs() {
+            printer.json_lines(&[taken]);
+            return Ok(());
+        }
+        let skipped: BTreeSet<_> = read.notes.iter().filter(|note| note.skipped).map(|note| &note.version).collect();
+        let place = match (taken.first, taken.last) {
+            (Some(first), Some(last)) => format!(", r{first} to r{last}"),
+            _ => String::new(),
+        };
+        printer.note(&format!(
+            "{} versions, {} events{place}, {} left out; zones: {}{}",
+            read.versions,
+            taken.events,
+            skipped.len(),
+            if taken.zones.is_empty() { "none".to_owned() } else { taken.zones.join(", ") },
+            settled.map(|views| format!("; {views}")).unwrap_or_default(),
+        ));
+        Ok(())
+    }
+
+    fn fault(&self, source: io::Error) -> Failure {
+        Failure::File { path: self.path.display().to_string(), source }
+    }
+
+    fn origins(&self) -> Result<Origins, Failure> {
+        if let Some(zone) = &self.zone {
+            let zone = Name::parse_absolute(zone.as_bytes())
+                .map_err(|error| Failure::Usage(format!("--zone {zone}: {error}")))?;
+            return Ok(Origins::One { zone, file: self.file.clone() });
+        }
+        let Some(path) = &self.zones else { return Ok(Origins::Told) };
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: shown.clone(), source })?;
+        Origins::map(&text).map_err(|line| Failure::Usage(format!("{shown}, line {line}: expected GLOB ORIGIN")))
+    }
+
+    /// Reads all versions and hands on those that change something, until `each` says to stop.
+    fn read(&self, origins: Origins, each: impl FnMut(&VersionInput) -> bool) -> io::Result<Read> {
+        if git::is_repository(&self.path) {
+            let count = git::count(&self.path)?;
+            let tree = Tree::new(git::Objects::new(&self.path)?, origins, false);
+            return walk(tree, git::Commits::new(&self.path)?, count, each);
+        }
+        let (versions, left) = dated::versions(&self.path)?;
+        let count = versions.len() as u64;
+        let mut read = walk(Tree::new(dated::Files, origins, true), versions.into_iter().map(Ok), count, each)?;
+        let undated = left.into_iter().map(|path| Note {
+            version: shown(&self.path, &path),
+            path: shown(&self.path, &path),
+            detail: "no date such as 2026-01-31 in its name; left out".into(),
+            skipped: true,
+        });
+        read.notes.extend(undated);
+        Ok(read)
+    }
+}
+
+fn shown(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}
+
+fn walk<B: Blobs>(
+    mut tree: Tree<B>,
+    versions: impl Iterator<Item = io::Result<Version>>,
+    count: u64,
+    mut each: impl FnMut(&VersionInput) -> bool,
+) -> io::Result<Read> {
+    let bar = progress(count);
+    let mut read = Read::default();
+    for version in versions {
+        read.versions += 1;
+        bar.inc(1);
+        if let Some(version) = tree.next(version?, &mut read.notes)? {
+            read.changing += 1;
+            if !each(&version) {
+                break;
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(read)
+}
+
+async fn blocking(read: impl FnOnce() -> io::Result<Read> + Send + 'static) -> Result<Read, Failure> {
+    let fault = |source| Failure::File { path: "the history".into(), source };
+    tokio::task::spawn_blocking(read).await.map_err(|error| fault(io::Error::other(error)))?.map_err(fault)
+}
+
+/// Says what was found, each thing of a path once, with the version where it came up.
+fn tell(printer: &Printer, notes: &[Note], told: &mut BTreeSet<Arc<str>>) {
+    for note in notes {
+        let what = if note.skipped { "left out: " } else { "" };
+        if note.skipped || told.insert(format!("{} {}", note.path, note.detail).into()) {
+            let version = note.version.get(..12).filter(|_| note.version.len() == 40).unwrap_or(&note.version);
+            printer.note(&format!("{version} {}: {what}{}", note.path, note.detail));
+        }
+    }
+}
+
+fn progress(versions: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(versions);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} versions {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}

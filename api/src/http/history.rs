@@ -1,0 +1,221 @@
+//! `POST /history`: zones with their past, one version a line.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    body::{BodyDataStream, Bytes},
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use conn3ction_ledger::committer::{Outcome, SubmitError};
+use conn3ction_schemas::{
+    Revision,
+    event::{Actor, Auth, DraftBody},
+};
+use futures::{StreamExt, future::BoxFuture};
+use uuid::Uuid;
+
+use super::{
+    Shared, body,
+    problem::{Problem, ProblemKind},
+    query::Query,
+    reading,
+    request::Caller,
+    writing,
+};
+use crate::{
+    decide::{Command, Envelope, Intent, MAX_DELTAS, MAX_OCTETS, Refusal, octets, planned::Planned},
+    past::{
+        take::{Past, Taking},
+        wire::{Taken, VersionInput},
+    },
+    plan,
+};
+
+/// Octets of one line: a version with a million changes.
+const MAX_LINE: usize = 256 << 20;
+/// Versions submitted and not yet stored; the committer stores them together.
+const IN_FLIGHT: usize = 128;
+
+type Submitted = BoxFuture<'static, Result<Outcome, SubmitError<Refusal>>>;
+
+pub(super) async fn take(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let query = Query::of_write(request.uri(), &["dry_run"])?;
+    let dry_run = query.flag("dry_run")?;
+    let mut lines = Lines { body: request.into_body().into_data_stream(), buffer: Vec::new(), over: false };
+    let mut import = Import {
+        past: Past::new(node.importing.clone()),
+        waiting: VecDeque::new(),
+        taken: Taken::default(),
+        node: node.clone(),
+        caller,
+    };
+    let outcome = import.run(&mut lines, dry_run).await;
+    // The answer to a client that still sends would be lost: it is told when it listens.
+    while let Ok(Some(_)) = lines.piece().await {}
+    outcome?;
+    let mut taken = std::mem::take(&mut import.taken);
+    taken.zones = import.past.zones().map(conn3ction_schemas::Name::without_dot).collect();
+    drop(import);
+    let last = Revision(taken.last.unwrap_or_default());
+    node.shown(last).await?;
+    let status = if taken.last.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = (status, Json(&taken)).into_response();
+    if taken.last.is_some() {
+        reading::put(response.headers_mut(), "conn3ction-revision", &node.token(last).to_string());
+    }
+    Ok(response)
+}
+
+/// A history on its way in.
+struct Import {
+    node: Shared,
+    caller: Caller,
+    past: Past,
+    waiting: VecDeque<Submitted>,
+    taken: Taken,
+}
+
+impl Import {
+    async fn run(&mut self, lines: &mut Lines, dry_run: bool) -> Result<(), Problem> {
+        let mut number = 0;
+        while let Some(line) = lines.next().await? {
+            number += 1;
+            let version: VersionInput = serde_json::from_slice(&line)
+                .map_err(|error| Problem::new(ProblemKind::Malformed, format!("line {number}: {error}")))?;
+            let taking = match self.past.take(number, &version) {
+                Ok(taking) => taking,
+                Err(refusal) => {
+                    // What was taken before stays: it is told after it is stored.
+                    self.settle(0).await?;
+                    return Err(refusal.into());
+                }
+            };
+            if dry_run {
+                self.taken.events += 1;
+                continue;
+            }
+            let mut submitted = self.submit(&version, taking).await?;
+            // The first poll puts it in the queue, behind the version before.
+            match futures::poll!(&mut submitted) {
+                std::task::Poll::Ready(outcome) => self.note(outcome).await?,
+                std::task::Poll::Pending => self.waiting.push_back(submitted),
+            }
+            self.settle(IN_FLIGHT).await?;
+        }
+        self.settle(0).await
+    }
+
+    async fn submit(&mut self, version: &VersionInput, taking: Taking) -> Result<Submitted, Problem> {
+        let Taking { planned, deltas } = taking;
+        let body = if deltas.len() > MAX_DELTAS || octets(&deltas) > MAX_OCTETS {
+            let producing = deltas.clone();
+            let staged = plan::stage(&self.node.ledger, move |sink| producing.iter().for_each(sink)).await;
+            staged.map_err(|error| writing::fault(&SubmitError::Append(Arc::new(error))))?.body
+        } else {
+            DraftBody::inline(deltas.iter())
+        };
+        let actor = match &version.actor {
+            // Its author claimed the name long ago; who brings it is told by the request's log line.
+            Some(name) => Actor { name: cut(name, 256), auth: Auth::None },
+            None => self.caller.actor.clone(),
+        };
+        let envelope = Envelope {
+            event_id: Uuid::now_v7(),
+            actor,
+            source: format!("import-history:{}", cut(&version.id, 256)),
+            request_id: self.caller.request_id.clone(),
+            idempotency: None,
+            reason: version.reason.as_deref().map(|reason| cut(reason, 4096)),
+            expected_revision: None,
+        };
+        let intent = Intent::Planned(Arc::new(Planned { body, ..planned }));
+        let (node, command) = (self.node.clone(), Arc::new(Command { envelope, intent }));
+        Ok(Box::pin(async move { node.submit_planned(command).await }))
+    }
+
+    /// Waits until at most `left` versions are not stored yet.
+    async fn settle(&mut self, left: usize) -> Result<(), Problem> {
+        while self.waiting.len() > left
+            && let Some(submitted) = self.waiting.pop_front()
+        {
+            let outcome = submitted.await;
+            self.note(outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, outcome: Result<Outcome, SubmitError<Refusal>>) -> Result<(), Problem> {
+        let answer = writing::answer(&self.node, outcome).await?;
+        let revision = answer.revision().0;
+        self.taken.events += 1;
+        self.taken.first.get_or_insert(revision);
+        self.taken.last = Some(revision);
+        Ok(())
+    }
+}
+
+/// At most `octets` of `text`, whole characters.
+fn cut(text: &str, octets: usize) -> String {
+    text[..text.floor_char_boundary(octets)].to_owned()
+}
+
+/// The lines of a body as they come.
+struct Lines {
+    body: BodyDataStream,
+    buffer: Vec<u8>,
+    over: bool,
+}
+
+impl Lines {
+    /// The next line that is not blank.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.buffer[searched..].iter().position(|octet| *octet == b'\n') {
+                let mut line = self.buffer.split_off(searched + at + 1);
+                std::mem::swap(&mut line, &mut self.buffer);
+                searched = 0;
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return Ok(Some(line));
+            }
+            searched = self.buffer.len();
+            if searched > MAX_LINE {
+                let detail = format!("a line has more than {MAX_LINE} octets");
+                return Err(Problem::new(ProblemKind::TooLarge, detail));
+            }
+            match self.piece().await? {
+                Some(piece) => self.buffer.extend_from_slice(&piece),
+                None => {
+                    let rest = std::mem::take(&mut self.buffer);
+                    return Ok(Some(rest).filter(|rest| !rest.trim_ascii().is_empty()));
+                }
+            }
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.over {
+            return Ok(None);
+        }
+        match self.body.next().await {
+            Some(Ok(piece)) => Ok(Some(piece)),
+            Some(Err(error)) => {
+                self.over = true;
+                Err(body::broken(&error))
+            }
+            None => {
+                self.over = true;
+                Ok(None)
+            }
+        }
+    }
+}

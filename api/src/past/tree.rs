@@ -1,0 +1,323 @@
+//! The zones in a tree of files, version by version: what each version changes in them.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, Cursor, Read},
+    rc::Rc,
+};
+
+use conn3ction_schemas::{
+    Name, RecordType, SetKey,
+    json::SetJson,
+    zonefile::{Fault, Reader, Zone, ZoneSet},
+};
+
+use super::{
+    Blob, Blobs, Version,
+    origins::{Hint, Origins},
+    wire::{SetVersion, VersionInput, ZoneVersion},
+};
+use crate::decide;
+
+/// Octets of a file, unpacked, above which it is no zone of ours.
+const MAX_OCTETS: u64 = 1 << 30;
+/// Faults told of one file.
+const TOLD: usize = 3;
+
+/// The files of the version reached, and the zones in them.
+pub struct Tree<B> {
+    blobs: B,
+    origins: Origins,
+    /// Whether the file written last holds a zone that several have: so in folders of dated files. In git the first does.
+    newest_holds: bool,
+    files: BTreeMap<String, Blob>,
+    zones: BTreeMap<Name, Held>,
+}
+
+/// A zone and where it stands.
+struct Held {
+    path: String,
+    zone: Zone,
+    /// The last parts of what it includes.
+    includes: BTreeSet<String>,
+}
+
+/// Something to be told about a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The commit or file.
+    pub version: String,
+    /// The path.
+    pub path: String,
+    /// What, with the line.
+    pub detail: String,
+    /// The zone was left as it was.
+    pub skipped: bool,
+}
+
+/// What a file turned out to be.
+enum Found {
+    NoZone,
+    Zone(Name, Held, Vec<String>),
+    Broken(Vec<Fault>),
+}
+
+impl<B: Blobs> Tree<B> {
+    /// No files yet.
+    pub fn new(blobs: B, origins: Origins, newest_holds: bool) -> Self {
+        Self { blobs, origins, newest_holds, files: BTreeMap::new(), zones: BTreeMap::new() }
+    }
+
+    /// Goes on to `version`; `None` if it changes no zone.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub fn next(&mut self, version: Version, notes: &mut Vec<Note>) -> std::io::Result<Option<VersionInput>> {
+        let mut touched: BTreeSet<String> = BTreeSet::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for (path, blob) in version.files {
+            names.insert(last_part(&path).to_owned());
+            match blob {
+                Some(blob) => {
+                    touched.insert(path.clone());
+                    self.files.insert(path, blob);
+                }
+                None => _ = self.files.remove(&path),
+            }
+        }
+        let includers = self.zones.values().filter(|held| !held.includes.is_disjoint(&names));
+        touched.extend(includers.map(|held| held.path.clone()).filter(|path| self.files.contains_key(path)));
+
+        let mut note = |path: &str, detail: String, skipped| {
+            notes.push(Note { version: version.id.clone(), path: path.to_owned(), detail, skipped });
+        };
+        let mut found: BTreeMap<Name, Held> = BTreeMap::new();
+        for path in touched {
+            match self.read(&path)? {
+                Found::NoZone => {
+                    if let Some((zone, _)) = self.zones.iter().find(|(_, held)| held.path == path) {
+                        note(&path, format!("no SOA record any more; {zone} stays as it was"), true);
+                    }
+                }
+                Found::Broken(faults) => {
+                    let more = faults.len().saturating_sub(TOLD);
+                    for fault in faults.into_iter().take(TOLD) {
+                        note(&path, fault.to_string(), true);
+                    }
+                    if more > 0 {
+                        note(&path, format!("and {more} more"), true);
+                    }
+                }
+                Found::Zone(apex, held, warnings) => {
+                    warnings.into_iter().for_each(|warning| note(&path, warning, false));
+                    let holder = self.zones.get(&apex).map(|held| &held.path).filter(|at| self.files.contains_key(*at));
+                    let holder = holder.or(found.get(&apex).map(|held| &held.path)).filter(|at| **at != path);
+                    match holder {
+                        Some(holder) if !self.newest_holds => {
+                            note(&path, format!("holds {apex} as {holder} does, which counts"), false);
+                        }
+                        _ => _ = found.insert(apex, held),
+                    }
+                }
+            }
+        }
+        // A zone goes with its file, or when its file holds another one now.
+        let moved: BTreeSet<&String> = found.values().map(|held| &held.path).collect();
+        let gone = self.zones.iter().filter(|(apex, held)| {
+            !found.contains_key(*apex) && (!self.files.contains_key(&held.path) || moved.contains(&held.path))
+        });
+        let gone: Vec<Name> = gone.map(|(apex, _)| apex.clone()).collect();
+
+        let (mut zones, mut changes) = (Vec::new(), Vec::new());
+        for apex in gone {
+            if let Some(held) = self.zones.remove(&apex) {
+                zones.push(ZoneVersion { name: apex.to_string(), serial: serial(&held.zone), deleted: true });
+            }
+        }
+        for (apex, held) in found {
+            let old = self.zones.get(&apex).map(|held| &held.zone);
+            let before = changes.len();
+            let text = apex.to_string();
+            compare(old.map_or(&[], |zone| &zone.sets), &held.zone.sets, |set, after| {
+                changes.push(change(&text, set, after));
+            });
+            let serial = serial(&held.zone);
+            if changes.len() > before || old.is_none_or(|old| self::serial(old) != serial) {
+                zones.push(ZoneVersion { name: text, serial, deleted: false });
+            }
+            self.zones.insert(apex, held);
+        }
+        if zones.is_empty() {
+            return Ok(None);
+        }
+        let (time, actor, reason) = (version.time.to_string(), version.actor, version.reason);
+        Ok(Some(VersionInput { id: version.id, time, actor, reason, zones, changes }))
+    }
+
+    fn read(&mut self, path: &str) -> std::io::Result<Found> {
+        let (apex, origin) = match self.origins.hint(path) {
+            Hint::None => return Ok(Found::NoZone),
+            Hint::Zone(zone) => (Some(zone.clone()), zone),
+            Hint::Perhaps(zone) if matches!(self.origins, Origins::One { .. }) => (Some(zone.clone()), zone),
+            Hint::Perhaps(zone) => (None, zone),
+        };
+        let Some(text) = self.text(path)? else { return Ok(Found::NoZone) };
+        let sure = matches!(self.origins.hint(path), Hint::Zone(_));
+        if !sure && !text.windows(3).any(|word| word.eq_ignore_ascii_case(b"SOA")) {
+            return Ok(Found::NoZone);
+        }
+        let includes = Rc::new(RefCell::new(BTreeSet::new()));
+        let (mut records, mut faults) = (Vec::new(), Vec::new());
+        let split: Vec<u64>;
+        {
+            let (asked, from) = (includes.clone(), path.to_owned());
+            let files = RefCell::new(&mut *self);
+            let include = move |name: &str| {
+                asked.borrow_mut().insert(last_part(name).to_owned());
+                let mut files = files.borrow_mut();
+                let found = files.included(&from, name).ok_or_else(|| format!("no file {name} in this version"))?;
+                match files.text(&found) {
+                    Ok(Some(text)) => Ok(Box::new(Cursor::new(text)) as Box<dyn BufRead>),
+                    Ok(None) => Err(format!("{found} is too large")),
+                    Err(error) => Err(format!("{found} cannot be read: {error}")),
+                }
+            };
+            let mut reader = Reader::new(&text[..], origin).with_long_texts_split().with_include(Box::new(include));
+            for item in reader.by_ref() {
+                match item {
+                    Ok(record) => records.push(record),
+                    Err(fault) => faults.push(fault),
+                }
+            }
+            split = reader.split_lines().to_vec();
+        }
+        let soa = records.iter().find(|record| record.rtype == RecordType::SOA).map(|record| record.owner.clone());
+        let Some(apex) = apex
+            .filter(|apex| sure || soa.as_ref() == Some(apex))
+            .or(soa.filter(|_| !matches!(self.origins, Origins::One { .. })))
+        else {
+            return Ok(Found::NoZone);
+        };
+        if !faults.is_empty() {
+            return Ok(Found::Broken(faults));
+        }
+        let mut warnings: Vec<String> =
+            split.iter().map(|line| format!("line {line}: a text of over 255 octets, split")).collect();
+        // As BIND does: what lies outside is not loaded.
+        records.retain(|record| {
+            let inside = record.owner.is_at_or_below(&apex);
+            if !inside {
+                warnings.push(format!("line {}: {} is outside {apex}, left out", record.line, record.owner));
+            }
+            inside
+        });
+        match Zone::assemble(&apex, records.into_iter().map(Ok)) {
+            Err(faults) => Ok(Found::Broken(faults)),
+            Ok(zone) => {
+                let has = |rtype| zone.sets.iter().any(|set| set.owner == apex && set.key == SetKey::of(rtype));
+                if let Some(rtype) = [RecordType::SOA, RecordType::NS].into_iter().find(|rtype| !has(*rtype)) {
+                    let detail = format!("no {rtype} at {apex}, which a whole zone needs");
+                    return Ok(Found::Broken(vec![Fault { file: None, line: 1, column: 1, detail }]));
+                }
+                warnings.extend(zone.warnings.iter().map(ToString::to_string));
+                let includes = includes.borrow().clone();
+                Ok(Found::Zone(apex, Held { path: path.to_owned(), zone, includes }, warnings))
+            }
+        }
+    }
+
+    /// The octets of a file, links followed and gzip unpacked; `None` if it is too large.
+    fn text(&mut self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+        let mut path = path.to_owned();
+        for _ in 0..8 {
+            let Some(blob) = self.files.get(&path) else { return Ok(Some(Vec::new())) };
+            let octets = self.blobs.read(blob)?;
+            if blob.link {
+                path = joined(&path, &String::from_utf8_lossy(&octets));
+                continue;
+            }
+            if !octets.starts_with(&[0x1f, 0x8b]) {
+                return Ok(Some(octets));
+            }
+            let mut plain = Vec::new();
+            flate2::read::MultiGzDecoder::new(&octets[..]).take(MAX_OCTETS + 1).read_to_end(&mut plain)?;
+            return Ok(Some(plain).filter(|plain| plain.len() as u64 <= MAX_OCTETS));
+        }
+        Ok(Some(Vec::new()))
+    }
+
+    /// The file that `$INCLUDE name` in `from` means: beside it, from the top, else the one whose path ends in most of
+    /// the parts of `name`; of several the first. So a path of the machine that the zones were served from is found.
+    fn included(&self, from: &str, name: &str) -> Option<String> {
+        let exact = [joined(from, name), name.trim_start_matches("./").to_owned()];
+        if let Some(path) = exact.into_iter().find(|path| self.files.contains_key(path)) {
+            return Some(path);
+        }
+        let wanted: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").rev().collect();
+        let common = |path: &str| path.rsplit('/').zip(&wanted).take_while(|(a, b)| a == *b).count();
+        let found = self.files.keys().map(|path| (common(path), path)).filter(|(parts, _)| *parts > 0);
+        found.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1))).map(|(_, path)| path.clone())
+    }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// `name` as seen from the folder of the file `from`.
+fn joined(from: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn serial(zone: &Zone) -> u32 {
+    zone.soa.as_ref().map_or(1, |soa| soa.serial.0)
+}
+
+/// Visits the sets that differ, each with its new value; the serial alone makes no difference.
+fn compare<'a>(old: &'a [ZoneSet], new: &'a [ZoneSet], mut visit: impl FnMut(&'a ZoneSet, Option<&'a ZoneSet>)) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(a), Some(b)) => (&a.owner, a.key).cmp(&(&b.owner, b.key)),
+        };
+        let gone = if order.is_le() { old.next() } else { None };
+        let come = if order.is_ge() { new.next() } else { None };
+        match (gone, come) {
+            (Some(gone), None) => visit(gone, None),
+            (_, Some(come)) => {
+                if !decide::soa::same(come.key.rtype, gone.map(|set| &set.set), Some(&come.set)) {
+                    visit(come, Some(come));
+                }
+            }
+            (None, None) => return,
+        }
+    }
+}
+
+fn change(zone: &str, set: &ZoneSet, after: Option<&ZoneSet>) -> SetVersion {
+    let rtype = set.key.rtype;
+    SetVersion {
+        zone: zone.to_owned(),
+        name: set.owner.to_string(),
+        rtype: rtype.to_string(),
+        after: after.map(|set| SetJson {
+            ttl: set.set.ttl().as_secs(),
+            values: set.set.rdata().iter().map(|rdata| rdata.to_text(rtype)).collect(),
+        }),
+        covers: (rtype == RecordType::RRSIG).then(|| set.key.covered.to_string()),
+    }
+}
