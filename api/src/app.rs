@@ -109,6 +109,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     for address in &node.dns {
         tracing::info!(%address, "DNS listens");
     }
+    tracing::info!("the node runs");
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,

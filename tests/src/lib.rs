@@ -18,14 +18,14 @@ use std::{
 pub struct Conn3ction {
     child: Child,
     log: Arc<(Mutex<String>, Condvar)>,
-    /// Where HTTP listens.
+    /// Where HTTP listens; port 0 in a role without.
     pub http: SocketAddr,
-    /// Where DNS listens; unspecified in a role without DNS.
+    /// Where DNS listens; port 0 in a role without.
     pub dns: SocketAddr,
 }
 
 impl Conn3ction {
-    /// Starts a server on `data` with further `arguments`; returns when it says where it listens.
+    /// Starts a server on `data` with further `arguments`; returns when it says that it runs.
     ///
     /// # Errors
     ///
@@ -53,20 +53,19 @@ impl Conn3ction {
             .spawn()?;
         let Some(stderr) = child.stderr.take() else { anyhow::bail!("no standard error") };
         let mut lines = BufReader::new(stderr).lines();
-        // A role without DNS never says where.
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let (mut http, mut dns, mut printed) = (None, arguments.contains(&"api").then_some(nowhere), String::new());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (mut http, mut dns, mut printed) = (nowhere, nowhere, String::new());
         for line in lines.by_ref() {
             let line = line?;
             let address = line.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());
             match address {
-                Some(address) if line.contains("HTTP listens") => http = Some(address),
-                Some(address) if line.contains("DNS listens") => dns = Some(address),
+                Some(address) if line.contains("HTTP listens") => http = address,
+                Some(address) if line.contains("DNS listens") => dns = address,
                 _ => {}
             }
             printed.push_str(&line);
             printed.push('\n');
-            if let (Some(http), Some(dns)) = (http, dns) {
+            if line.contains("\"the node runs\"") {
                 // Reads on, so that the server never waits for a full pipe.
                 let log = Arc::new((Mutex::new(printed), Condvar::new()));
                 let more = log.clone();

@@ -90,7 +90,8 @@ impl EtcdView {
         self.answers.reached(target).await?;
         let content = self.store.at(target.into());
         if base.modified == 0 && !take_over {
-            self.refuse_foreign(&content, &keys)?;
+            let glued = self.glued().await?;
+            self.refuse_foreign(&content, keys.keys().chain(&glued))?;
         }
         let present_digest = keys.values().fold(Digest::default(), |mut digest, entry| {
             digest.add(*entry);
@@ -208,18 +209,56 @@ impl EtcdView {
 
     /// Without a checkpoint the keys that are there may be all that is left of another service: none that the ledger
     /// does not know is touched.
-    fn refuse_foreign(&self, content: &dyn Content, keys: &HashMap<String, EntryHash>) -> Result<(), Fault> {
-        let known =
-            |key: &String| self.view.name_of(key).is_some_and(|name| self.view.keys(content, &name).contains_key(key));
-        match keys.keys().filter(|key| !known(key)).count() {
-            0 => Ok(()),
-            unknown => Err(Fault::Held(format!(
-                "{unknown} records are not in the ledger: conn3ction migrate --from {0}, or rebuild the view to replace \
-                 what is under {0}",
-                self.prefix
-            ))),
-        }
+    fn refuse_foreign<'a>(&self, content: &dyn Content, keys: impl Iterator<Item = &'a String>) -> Result<(), Fault> {
+        let known = |key: &&String| {
+            self.view.name_of(key).is_some_and(|name| self.view.keys(content, &name).contains_key(*key))
+        };
+        let (count, records, are) = match keys.filter(|key| !known(key)).count() {
+            0 => return Ok(()),
+            1 => (1, "record", "is"),
+            count => (count, "records", "are"),
+        };
+        Err(Fault::Held(format!(
+            "{count} {records} {are} not in the ledger: conn3ction migrate --from {0}, or rebuild the view to replace what \
+             is under {0}",
+            self.prefix
+        )))
     }
+
+    /// Records that the service before us stored with prefix and name glued together, as the keys they should have had.
+    async fn glued(&self) -> Result<Vec<String>, Fault> {
+        let prefix = self.prefix.as_str();
+        let mut behind = prefix.as_bytes().to_vec();
+        if let Some(last) = behind.last_mut() {
+            *last = last.saturating_add(1);
+        }
+        let mut found = Vec::new();
+        for (from, end) in
+            [(prefix.as_bytes().to_vec(), self.prefix.with_slash().into_bytes()), (self.prefix.after().into(), behind)]
+        {
+            let mut next = Some(from);
+            while let Some(from) = next.take() {
+                let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
+                let page = self.client.get(from, Some(options)).await?;
+                for kv in page.kvs() {
+                    let name =
+                        kv.key_str().ok().and_then(|key| key.strip_prefix(prefix)).filter(|name| !name.is_empty());
+                    // Other keys may begin like this, our own under another prefix among them.
+                    found.extend(name.filter(|name| is_record_of(kv.value(), name)).map(|name| self.prefix.key(name)));
+                }
+                let last = page.kvs().last().filter(|_| page.more());
+                next = last.map(|kv| [kv.key(), &[0]].concat());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether `value` is a record as the service before us wrote it, of `name`.
+fn is_record_of(value: &[u8], name: &str) -> bool {
+    let record = serde_json::from_slice::<serde_json::Value>(value).unwrap_or_default();
+    let record = record.get(0).unwrap_or(&record);
+    record.get("name").and_then(|text| text.as_str()).is_some_and(|text| text.trim_end_matches('.') == name)
 }
 
 /// What a rebuild brings the keys to.
