@@ -77,7 +77,7 @@ pub struct Settings {
     /// Prefix of the ledger [default: /conn3ction/ledger].
     #[arg(long, env = "ETCD_LEDGER_PREFIX", value_name = "PREFIX")]
     pub etcd_ledger_prefix: Option<String>,
-    /// Zones above 50,000 names whose zone keys are written all the same.
+    /// Zones above 50,000 record sets whose zone keys are written all the same.
     #[arg(long, env = "ETCD_LARGE_ZONES", value_name = "ZONE", value_delimiter = ',')]
     pub etcd_large_zones: Option<Vec<String>>,
     /// User for etcd.

@@ -26,6 +26,8 @@ mod follow;
 mod key_view;
 mod keys;
 mod mirror;
+#[cfg(feature = "etcd")]
+mod not_shown;
 mod notes;
 mod prefix;
 mod progress;
@@ -43,6 +45,8 @@ pub use digest::{Digest, EntryHash};
 pub use key_view::{KeyView, OwnerStep, ZoneStep};
 pub use keys::{Keys, Seen};
 pub use mirror::Mirror;
+#[cfg(feature = "etcd")]
+pub use not_shown::NotShown;
 pub use notes::{Note, Notes};
 pub use prefix::{Prefix, PrefixError, check_prefixes};
 pub use progress::{Condition, NotReached, Progress, ViewName, Watcher};

@@ -28,6 +28,27 @@ impl Mirror {
 
     /// What is stored for `name`; `None` if it has no record sets, or more than one request to etcd can hold.
     pub fn value(content: &dyn Content, name: &Name) -> Option<String> {
+        Self::json(content, name).filter(|json| json.len() <= MOST_OCTETS)
+    }
+
+    /// Whether `name` has more record sets than one request to etcd can hold: then it has no key.
+    pub(crate) fn is_too_large(content: &dyn Content, name: &Name) -> bool {
+        Self::json(content, name).is_some_and(|json| json.len() > MOST_OCTETS)
+    }
+
+    /// Whether the sets at `owner` may make up half of a value that is too large: a quick look that spares most owners the
+    /// other one. (Two zones of ours may hold sets at one name.)
+    #[cfg(feature = "etcd")]
+    pub(crate) fn may_be_too_large(owner: &conn3ction_dns::store::OwnerView<'_>) -> bool {
+        let octets: usize = owner
+            .sets()
+            .map(|set| 512 + set.to_record_set().rdata().iter().map(|rdata| rdata.as_wire().len() + 12).sum::<usize>())
+            .sum();
+        // `\\DDD` in JSON takes five octets for one.
+        octets * 5 > MOST_OCTETS / 2
+    }
+
+    fn json(content: &dyn Content, name: &Name) -> Option<String> {
         let sets: Vec<(Name, SetKey, RecordSet)> = zones_at_or_above(content, name)
             .flat_map(|zone| {
                 let sets = content.sets(&zone, name);
@@ -47,7 +68,7 @@ impl Mirror {
             [record] => serde_json::to_string(record),
             records => serde_json::to_string(records),
         };
-        json.ok().filter(|json| json.len() <= MOST_OCTETS)
+        json.ok()
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(feature = "etcd")]
-use crate::{KeyView, Mirror, Prefix, check_prefixes, etcd_view::EtcdView, zone_keys::ZoneKeys};
+use crate::{KeyView, Mirror, NotShown, Prefix, check_prefixes, etcd_view::EtcdView, not_shown, zone_keys::ZoneKeys};
 use crate::{
     NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
     follow::follow_to,
@@ -62,6 +62,9 @@ pub struct Handle {
     views: Arc<[Kept]>,
     ledger: LedgerHandle,
     store: Arc<Store>,
+    /// Which zone keys this process writes.
+    #[cfg(feature = "etcd")]
+    zone_keys: Option<Arc<ZoneKeys>>,
     successors: Successors,
     sealed: watch::Receiver<Revision>,
     tasks: TaskTracker,
@@ -137,12 +140,24 @@ impl Projector {
             views.push(Kept { watcher, rebuilder: Some(rebuilder) });
         }
         #[cfg(feature = "etcd")]
+        let zone_keys = config.etcd.as_ref().map(EtcdConfig::zone_keys).transpose()?.map(Arc::new);
+        #[cfg(feature = "etcd")]
         if let Some(etcd) = config.etcd {
             let source = Source { ledger: &ledger, store: &store, answers: &answers, tasks: &tasks, token: &token };
             views.extend(etcd.spawn(&source)?);
         }
         tasks.close();
-        Ok(Handle { head, views: views.into(), ledger: LedgerHandle(ledger), store, successors, sealed, tasks })
+        Ok(Handle {
+            head,
+            views: views.into(),
+            ledger: LedgerHandle(ledger),
+            store,
+            #[cfg(feature = "etcd")]
+            zone_keys,
+            successors,
+            sealed,
+            tasks,
+        })
     }
 }
 
@@ -172,9 +187,14 @@ impl EtcdConfig {
         Ok((records, zones))
     }
 
+    fn zone_keys(&self) -> Result<ZoneKeys, PrefixError> {
+        let (_, zones) = self.prefixes()?;
+        Ok(ZoneKeys::new(zones, self.large_zones.iter().cloned()))
+    }
+
     fn spawn(self, source: &Source<'_>) -> Result<[Kept; 2], PrefixError> {
         let (records, zones) = self.prefixes()?;
-        let keys = ZoneKeys::new(zones.clone(), self.large_zones);
+        let keys = self.zone_keys()?;
         let views: [(ViewName, Prefix, Box<dyn KeyView>); 2] = [
             (ViewName::Mirror, records.clone(), Box::new(Mirror::new(records))),
             (ViewName::ZoneKeys, zones, Box::new(keys)),
@@ -224,6 +244,29 @@ impl Handle {
     /// How far each view is, the answers first. The lag is the distance to the ledger's head.
     pub fn status(&self) -> Vec<(ViewName, Progress)> {
         self.views.iter().map(|kept| (kept.watcher.view(), kept.watcher.now())).collect()
+    }
+
+    /// Calls `each` with everything that `view` does not show as it is, at the revision that it stands at. Blocks as long as
+    /// it takes to look at every set of the zones that the view shows.
+    #[cfg(feature = "etcd")]
+    pub fn not_shown(&self, view: ViewName, each: &mut dyn FnMut(NotShown)) {
+        if let (Some(kept), Some(keys)) = (self.kept(view), &self.zone_keys) {
+            not_shown::all(view, keys, &self.store.at(kept.watcher.now().revision.into()), each);
+        }
+    }
+
+    /// The views of this process that do not show a record set as it is, and why.
+    #[cfg(feature = "etcd")]
+    pub fn not_shown_of(
+        &self,
+        content: &conn3ction_dns::View,
+        zone: &conn3ction_schemas::Name,
+        owner: &conn3ction_schemas::Name,
+        set: (conn3ction_schemas::SetKey, &conn3ction_schemas::RecordSet),
+    ) -> Vec<(ViewName, crate::zone_keys::Reason)> {
+        let Some(keys) = &self.zone_keys else { return Vec::new() };
+        let views = self.views.iter().map(|kept| kept.watcher.view());
+        views.filter_map(|view| Some((view, not_shown::reason(view, keys, content, zone, owner, set)?))).collect()
     }
 
     /// Watches one view; `None` if this process does not keep it.

@@ -180,13 +180,14 @@ fn shapes() -> Vec<Shape> {
         rtype: text("CAA"),
         reason: text("no such records"),
     };
-    let view = |detail, not_shown| ViewStatus {
+    let view = |detail, not_shown: Vec<NotShown>| ViewStatus {
         view: text("zone-keys"),
         revision: 7,
         lag: 0,
         state: text("following"),
         detail,
         digest: text(HASH),
+        not_shown_count: not_shown.len() as u64,
         not_shown,
     };
     let ready = |reasons, views| Ready { ready: true, reasons, revision: text("1:7"), views };

@@ -1,6 +1,7 @@
 //! What end-to-end tests share: our binary on free ports and a scratch directory, ended by its process id.
 
 pub mod audit;
+pub mod corpus;
 pub mod etcd;
 pub mod http;
 pub mod load;

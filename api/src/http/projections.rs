@@ -16,6 +16,10 @@ use super::{
     reading,
 };
 
+/// The most records listed that a view does not show.
+#[cfg(feature = "etcd")]
+const MOST_NOT_SHOWN: usize = 1_000;
+
 /// What each view of this node shows.
 pub(super) fn status(node: &Shared) -> Vec<json::ViewStatus> {
     let head = node.head_known().0;
@@ -30,8 +34,38 @@ pub(super) fn status(node: &Shared) -> Vec<json::ViewStatus> {
             detail: progress.condition.detail().map(str::to_owned),
             digest: progress.digest.to_string(),
             not_shown: Vec::new(),
+            not_shown_count: 0,
         })
         .collect()
+}
+
+/// As [`status`], with the records that each view does not show as they are.
+async fn status_and_not_shown(node: &Shared) -> Vec<json::ViewStatus> {
+    let node = node.clone();
+    let told = tokio::task::spawn_blocking(move || {
+        let mut views = status(&node);
+        #[cfg(feature = "etcd")]
+        for (status, (view, _)) in views.iter_mut().zip(node.views.status()) {
+            node.views.not_shown(view, &mut |found| {
+                status.not_shown_count += 1;
+                if status.not_shown.len() < MOST_NOT_SHOWN {
+                    status.not_shown.push(not_shown(&found));
+                }
+            });
+        }
+        views
+    });
+    told.await.unwrap_or_default()
+}
+
+#[cfg(feature = "etcd")]
+fn not_shown(found: &conn3ction_projector::NotShown) -> json::NotShown {
+    let (owner, rtype) = match &found.set {
+        Some((owner, key)) => (owner, key.rtype.to_string()),
+        None => (&found.zone, "ANY".into()),
+    };
+    let (zone, name) = (found.zone.without_dot(), owner.without_dot());
+    json::NotShown { zone, name, rtype, reason: found.reason.to_string() }
 }
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
@@ -44,7 +78,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
             return Err(Problem::new(ProblemKind::NotCaughtUp, detail));
         }
     }
-    Ok(list::whole(Format::accepted(&headers), &status(&node)))
+    Ok(list::whole(Format::accepted(&headers), &status_and_not_shown(&node).await))
 }
 
 pub(super) async fn rebuild(
@@ -59,7 +93,7 @@ pub(super) async fn rebuild(
         return Err(Problem::new(ProblemKind::NotFound, format!("this node has the views {}", names.join(", "))));
     };
     node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
-    let status = status(&node).into_iter().find(|status| status.view == view);
+    let status = status_and_not_shown(&node).await.into_iter().find(|status| status.view == view);
     Ok(Json(status).into_response())
 }
 

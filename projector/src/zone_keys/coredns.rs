@@ -49,11 +49,12 @@ pub(super) fn keys(
     }
     let mut addresses = Vec::new();
     for (rtype, judgement) in judged {
+        let stands_itself = judgement.reason() == Some(Reason::Alias);
         for service in judgement.services() {
             match rtype {
                 RecordType::A | RecordType::AAAA if name == zone => addresses.push(service),
                 RecordType::CNAME => {
-                    if name.parent_wire() == Some(zone.as_wire()) {
+                    if stands_itself {
                         node.itself(Service { group: zone.without_dot(), ..service.clone() });
                     }
                     node.value(service);

@@ -16,6 +16,7 @@ use crate::{Content, content::is_occluded};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the text of each says it")]
 pub enum Reason {
+    TooLarge,
     RootZone,
     LargeZone,
     Label,
@@ -36,20 +37,22 @@ pub enum Reason {
     SrvAddress,
     SrvTarget,
     SeveralPointers,
+    Pointer,
     AliasOfItself,
+    Alias,
     BareAlias,
-    DanglingAlias,
 }
 
 impl Reason {
     /// Whether the record is written all the same: it is answered, but not to every question, or not exactly.
     pub const fn is_partly_shown(self) -> bool {
-        matches!(self, Self::NameServers | Self::SrvTarget | Self::BareAlias | Self::DanglingAlias)
+        matches!(self, Self::NameServers | Self::SrvTarget | Self::Pointer | Self::Alias | Self::BareAlias)
     }
 
     /// The name in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::TooLarge => "too-large",
             Self::RootZone => "root-zone",
             Self::LargeZone => "large-zone",
             Self::Label => "label",
@@ -71,8 +74,9 @@ impl Reason {
             Self::SrvTarget => "srv-target",
             Self::SeveralPointers => "several-pointers",
             Self::AliasOfItself => "alias-of-itself",
+            Self::Pointer => "pointer",
+            Self::Alias => "alias",
             Self::BareAlias => "bare-alias",
-            Self::DanglingAlias => "dangling-alias",
         }
     }
 }
@@ -80,6 +84,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::TooLarge => "the name's record sets together are over the 1 MiB that fit one value in etcd",
             Self::RootZone => "the root zone is not written: every unknown name would become etcd's business",
             Self::LargeZone => "a zone of over 50,000 record sets is written only if the settings name it",
             Self::Label => "CoreDNS cannot be asked for a name with a label `*`, `any` or with a slash in it",
@@ -109,8 +114,12 @@ impl fmt::Display for Reason {
             Self::SrvTarget => "CoreDNS answers address questions at a SRV's owner with a CNAME to its target",
             Self::SeveralPointers => "CoreDNS shows one PTR a name",
             Self::AliasOfItself => "CoreDNS takes a CNAME to its own owner or below it for a loop",
-            Self::BareAlias => "CoreDNS follows this CNAME, but answers the question for the CNAME itself with no data",
-            Self::DanglingAlias => "CoreDNS hides a CNAME whose target in the zone does not exist",
+            Self::Pointer => "CoreDNS answers text questions for the name above a PTR with the text PTR",
+            Self::Alias => "CoreDNS shows a CNAME only where it leads to records of the type asked for, A, AAAA or TXT",
+            Self::BareAlias => {
+                "CoreDNS shows this CNAME only where it leads to records of the type asked for, A, AAAA or TXT, not to who \
+                 asks for the CNAME itself"
+            }
         })
     }
 }
@@ -200,7 +209,7 @@ pub(super) fn judge(
         RecordType::MX => exchanges(zone, owner, set, beside).map(Judgement::Shown),
         RecordType::SRV => servers(zone, owner, set, beside),
         RecordType::CNAME => alias(zone, owner, set),
-        RecordType::PTR => pointer(set).map(Judgement::Shown),
+        RecordType::PTR => pointer(set).map(|services| Judgement::Partly(services, Reason::Pointer)),
         _ => Err(Reason::Type),
     };
     let ttl = set.ttl().as_secs();
@@ -338,12 +347,14 @@ fn alias(zone: &Name, owner: &Name, set: &RecordSet) -> Result<Judgement, Reason
     if is_dns_node(zone, owner) {
         return Err(Reason::ReservedName);
     }
-    let services = vec![Service::host(host_text(&target))];
-    if owner.parent_wire() == Some(zone.as_wire()) {
-        Ok(Judgement::Shown(services))
-    } else {
-        Ok(Judgement::Partly(services, Reason::BareAlias))
-    }
+    let reason = if stands_itself(zone, owner, &target) { Reason::Alias } else { Reason::BareAlias };
+    Ok(Judgement::Partly(vec![Service::host(host_text(&target))], reason))
+}
+
+/// Whether a CNAME can stand at its owner's own key, too, where the question for the CNAME itself finds it. There it is
+/// read with the apex's subtree, whose text questions would follow it out of the zone.
+pub(super) fn stands_itself(zone: &Name, owner: &Name, target: &Name) -> bool {
+    owner.parent_wire() == Some(zone.as_wire()) && target.is_at_or_below(zone)
 }
 
 fn pointer(set: &RecordSet) -> Result<Vec<Service>, Reason> {

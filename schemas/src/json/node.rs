@@ -38,12 +38,19 @@ pub struct ViewStatus {
     pub detail: Option<String>,
     /// The digest of its content.
     pub digest: String,
-    /// Records that this view cannot show.
+    /// Records that this view does not show as they are, at most 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_shown: Vec<NotShown>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_shown_count: u64,
 }
 
-/// A record set that a view cannot show.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A record set that a view does not show as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotShown {
     /// The zone.
