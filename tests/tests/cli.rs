@@ -8,7 +8,7 @@ use std::{
 use conn3ction_tests::{Conn3ction, Ran, binary, shell};
 use serde_json::Value;
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 18] = [
     "serve",
     "get",
     "set",
@@ -24,6 +24,9 @@ const VERBS: [&str; 15] = [
     "verify",
     "rebuild",
     "completions",
+    "import-history",
+    "lookup",
+    "migrate",
 ];
 
 fn server() -> anyhow::Result<(tempfile::TempDir, Conn3ction)> {
@@ -119,6 +122,8 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere"),
         ("zone delete new.test", "", 2, "", "conn3ction: this needs --yes where nobody can be asked"),
         ("zone delete new.test --yes", "", 0, "", "done; answers r10"),
+        ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
+        ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10"),
         ("log -n 1", "", 0, "r10 T A ago tester 3 sets zone-deleted", ""),
         ("log app.example.local -n 1 -p", "", 0,
          "r5 T A ago tester 1 set records-changed\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
@@ -154,6 +159,7 @@ fn with_json_every_result_is_one_object_a_line() -> anyhow::Result<()> {
         ("--json zone list", "/name", "example.local"),
         ("--json zone show z.test", "/serial", "1"),
         ("--json log -n 2", "/revision", "3"),
+        ("--json lookup a.example.local A", "/answer/0/event/actor", "tester"),
         ("--json status", "/view", "answers"),
         ("--json status z.test", "/record_count", "2"),
         ("--json verify", "/ok", "true"),
