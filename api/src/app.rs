@@ -576,8 +576,16 @@ impl NodeState {
             ("udp_queries", "Messages received over UDP", counts.udp.queries),
             ("udp_truncated", "UDP answers with TC set", counts.udp.truncated),
             ("udp_dropped", "UDP messages left without an answer", counts.udp.dropped),
-            ("tcp_queries", "Messages received over TCP", counts.tcp.queries),
+            ("udp_received_bytes", "Octets of UDP messages that were answered", counts.udp.octets_in),
+            ("udp_sent_bytes", "Octets of UDP answers", counts.udp.octets_out),
+            ("tcp_queries", "Messages received over TCP, transfers not included", counts.tcp.queries),
+            ("tcp_dropped", "TCP messages left without an answer", counts.tcp.dropped),
             ("tcp_accepted", "TCP connections taken", counts.tcp_accepted),
+            ("tcp_evicted", "TCP connections closed to make room for others", counts.tcp_evicted),
+            ("transfers", "Whole zones sent", counts.transfers),
+            ("transfers_refused", "Transfers refused by address", counts.transfers_refused),
+            ("notifies", "NOTIFY messages sent", counts.notifies),
+            ("notifies_confirmed", "NOTIFY messages that a secondary confirmed", counts.notifies_confirmed),
         ])
     }
 

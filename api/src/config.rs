@@ -475,6 +475,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_explains_every_setting_and_no_other() {
+        let example = include_str!("../../deploy/conn3ction.toml");
+        let is_key = |text: &&str| text.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let lines = example.lines().map(|line| line.strip_prefix("# ").filter(is_key).unwrap_or(line));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        toml::from_str::<Settings>(&text).expect("every key with a value that it takes");
+        let table: toml::Table = toml::from_str(&text).expect("a table");
+        let explained: std::collections::BTreeSet<_> = table.keys().map(String::as_str).collect();
+        let command = <Settings as clap::Args>::augment_args(clap::Command::new("serve"));
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config");
+        // A global option of the command line that is a setting all the same.
+        assert_eq!(explained, flags.chain(["data"]).collect());
+    }
+
+    #[test]
     fn a_bare_port_stays_on_loopback_and_slashes_of_a_prefix_do_not_matter() {
         let settings = Settings {
             port: Some(9000),

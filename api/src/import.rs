@@ -5,6 +5,7 @@
 //! zone did not change since.
 
 use std::{
+    cell::Cell,
     io::{self, BufRead, BufReader, Read, Write},
     sync::Arc,
 };
@@ -32,6 +33,9 @@ use crate::{
     plan::{self, Findings},
 };
 
+/// Octets of a master file, as it arrives and inflated: ten megabytes of gzip can be ten gigabytes of blank lines.
+pub(crate) const MAX_OCTETS: u64 = 1 << 30;
+
 /// What becomes of sets that the file does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -53,19 +57,29 @@ pub struct Incoming {
 ///
 /// # Errors
 ///
-/// Every fault with its line and column.
+/// Every fault with its line and column; [`RefusalKind::TooLarge`] for one that inflates to more than 1 GiB.
 pub fn read(apex: &Name, mode: Mode, file: impl Read) -> Result<Incoming, Refusal> {
+    read_at_most(MAX_OCTETS, apex, mode, file)
+}
+
+fn read_at_most(limit: u64, apex: &Name, mode: Mode, file: impl Read) -> Result<Incoming, Refusal> {
     let mut plain = BufReader::with_capacity(64 * 1024, file);
     let unreadable = |error: io::Error| {
         Refusal::one(BadItem::at(RefusalKind::InvalidRecord, "", format!("the master file cannot be read: {error}")))
     };
     let packed = plain.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]);
-    let input: Box<dyn BufRead> = if packed {
-        Box::new(BufReader::with_capacity(64 * 1024, flate2::bufread::MultiGzDecoder::new(plain)))
+    let over = Cell::new(false);
+    let input: Box<dyn BufRead + '_> = if packed {
+        let inflated = Bounded { input: flate2::bufread::MultiGzDecoder::new(plain), left: limit, over: &over };
+        Box::new(BufReader::with_capacity(64 * 1024, inflated))
     } else {
         Box::new(plain)
     };
     let zone = Zone::assemble(apex, Reader::new(input, apex.clone())).map_err(|faults| {
+        if over.get() {
+            let detail = format!("the master file has more than {limit} octets when it is inflated");
+            return Refusal::one(BadItem::at(RefusalKind::TooLarge, "", detail));
+        }
         let items = faults.into_iter().map(|fault| BadItem {
             kind: RefusalKind::InvalidRecord,
             place: Place::Line { line: fault.line, column: fault.column },
@@ -76,6 +90,25 @@ pub fn read(apex: &Name, mode: Mode, file: impl Read) -> Result<Incoming, Refusa
         Refusal::of(items.collect()).unwrap_or_else(nothing)
     })?;
     Ok(Incoming { apex: apex.clone(), mode, zone })
+}
+
+/// Fails, and says so, once more than `left` octets came.
+struct Bounded<'a, R> {
+    input: R,
+    left: u64,
+    over: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(octets)?;
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            self.over.set(true);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.left = left;
+        Ok(read)
+    }
 }
 
 /// Writes the zone as a master file.
@@ -348,5 +381,23 @@ fn below<'a>(apex: &Name, cut: Option<&'a Name>, set: &'a ZoneSet, findings: &mu
         Some(cut) => Some(cut),
         None if set.key.rtype == RecordType::NS && set.owner != *apex => Some(&set.owner),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_inflates_beyond_the_limit_is_refused_as_too_large() {
+        let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        bomb.write_all(b"$TTL 60\n@ SOA ns h 5 1 2 3 4\n@ NS ns\nns A 192.0.2.1\n").expect("into memory");
+        bomb.write_all(&[b'\n'; 300_000]).expect("into memory");
+        let bomb = bomb.finish().expect("into memory");
+        let apex: Name = "example.".parse().expect("a name");
+        let read = |limit| read_at_most(limit, &apex, Mode::Replace, &bomb[..]).map_err(|refusal| refusal.kind);
+        assert!(bomb.len() < 10_000);
+        assert_eq!(read(200_000).expect_err("a bomb"), RefusalKind::TooLarge);
+        assert!(read(400_000).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! - [`config`]: settings, checked before a port is bound.
 //! - [`decide`]: pure: state + command -> event or refusal.
-//! - [`app`]: build, spawn, drain.
+//! - [`app`]: build, spawn, drain; [`Node::builder`] embeds a node in another program.
 //! - [`moment`]: what people write (`r1041`, a time, an age) becomes a state that can be read.
 //! - [`past`]: the history of a zone in git or in dated files becomes events.
 //! - [`http`]: routes by resource; [`http::problem`] is the one place where an error becomes a status code.
@@ -13,6 +13,7 @@
 
 pub mod app;
 mod auth;
+mod builder;
 pub mod cli;
 pub mod config;
 pub mod decide;
@@ -28,4 +29,6 @@ mod responder;
 #[cfg(feature = "etcd")]
 mod sweep;
 
+pub use app::Node;
 pub use auth::check as check_token_file;
+pub use builder::Builder;

@@ -63,6 +63,7 @@ pub(crate) fn is_occluded(content: &dyn Content, zone: &Name, name: &Name) -> bo
 
 /// Calls `each` with every owner and empty non-terminal of every zone; a name that several zones hold comes once for
 /// each.
+#[cfg(feature = "etcd")]
 pub(crate) fn every_name(content: &dyn Content, each: &mut dyn FnMut(Name)) {
     for zone in content.zones() {
         each(zone.clone());

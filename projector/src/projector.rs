@@ -162,6 +162,7 @@ impl Projector {
 }
 
 /// What views are made from, and who runs them.
+#[cfg(feature = "etcd")]
 struct Source<'a> {
     ledger: &'a Arc<dyn Ledger>,
     store: &'a Arc<Store>,

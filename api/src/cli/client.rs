@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use conn3ction_schemas::json;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -58,6 +58,7 @@ pub(super) enum Failure {
     #[error("{0}")]
     Unreachable(String),
     /// Some of it could not be taken.
+    #[cfg(feature = "etcd")]
     #[error("{0}")]
     Left(String),
     /// The views or the chain are not what the ledger says.
@@ -77,7 +78,9 @@ impl Failure {
                 _ => 1,
             },
             Self::Usage(_) => 2,
-            Self::NotFound(_) | Self::File { .. } | Self::Left(_) | Self::Serve(_) => 1,
+            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) => 1,
+            #[cfg(feature = "etcd")]
+            Self::Left(_) => 1,
             Self::Unreachable(_) => 4,
             Self::Mismatch(_) => 5,
         })
@@ -189,7 +192,13 @@ impl Client {
     }
 
     /// A write of JSON that names where what it writes was taken from.
-    pub(super) async fn take_over(&self, url: Url, source: &str, body: &impl Serialize) -> Result<Response, Failure> {
+    #[cfg(feature = "etcd")]
+    pub(super) async fn take_over(
+        &self,
+        url: Url,
+        source: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<Response, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::Usage(error.to_string()))?;
         let request = || self.http.post(url.clone()).header("conn3ction-source", source);
         self.once(|| request().header("content-type", "application/json").body(body.clone())).await

@@ -44,16 +44,27 @@ impl fmt::Debug for Now {
 impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let node = &self.0;
+        let view = node.store.now();
+        let (zones, records) =
+            view.zones().fold((0, 0), |(zones, records), zone| (zones + 1, records + zone.record_count()));
+        let ready = u64::from(node.not_ready().is_empty());
+        let head = node.head_known().0;
         let mut gauge = |name: &str, help: &str, value: u64| -> fmt::Result {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
         };
-        gauge("ledger_revision", "Last revision of the ledger that this node knows", node.head_known().0)?;
-        gauge("zones", "Zones that exist", node.store.now().zones().count() as u64)?;
+        gauge("ledger_revision", "Last revision of the ledger that this node knows", head)?;
+        let answering = u64::from(node.ledger_fault().is_none());
+        gauge("ledger_available", "1 while the ledger answers, else 0: writes are refused then", answering)?;
+        gauge("ready", "1 while /readyz says that the node may be sent traffic, else 0", ready)?;
+        gauge("zones", "Zones that exist", zones)?;
+        gauge("records", "Records of all zones; a set of three values counts three", records)?;
         gauge("answers_sealed_revision", "Up to where a restart need not fold the ledger", node.views.sealed().0)?;
         for (view, progress) in node.views.status() {
-            let name = format!("view_{}_revision", view.as_str().replace('-', "_"));
-            gauge(&name, "Revision that the view shows", progress.revision.0)?;
+            let view = view.as_str().replace('-', "_");
+            gauge(&format!("view_{view}_revision"), "Revision that the view shows", progress.revision.0)?;
+            let lag = head.saturating_sub(progress.revision.0);
+            gauge(&format!("view_{view}_lag_events"), "Events of the ledger that the view does not show yet", lag)?;
         }
         let Some(counters) = node.dns_counters() else { return Ok(()) };
         for (name, help, value) in counters {

@@ -22,10 +22,7 @@ use super::{
     request::Caller,
     zones::missing,
 };
-use crate::import::Mode;
-
-/// Octets of a master file as it arrives, and of one that was compressed.
-const MAX_OCTETS: u64 = 1 << 30;
+use crate::import::{MAX_OCTETS, Mode};
 
 pub(super) async fn export(
     State(node): State<Shared>,
