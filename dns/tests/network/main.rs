@@ -1,6 +1,7 @@
 //! The responder on real sockets: right answers, patient, impatient and malicious clients, and transfers as other servers
 //! pull them.
 
+mod bad_packets;
 mod differential;
 mod random;
 mod responder;

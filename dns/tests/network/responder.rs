@@ -3,7 +3,7 @@
 use conn3ction_dns::{
     Server, Writer,
     server::{Config, Counters},
-    store::{Store, Version},
+    store::{Store, Version, View},
 };
 use conn3ction_schemas::{
     Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl,
@@ -98,6 +98,11 @@ impl Responder {
             }
         }
         self.writer.publish();
+    }
+
+    /// What is served now.
+    pub(crate) fn view(&self) -> View {
+        self.store.now()
     }
 
     /// What a zone that is served now looks like as a master file.
