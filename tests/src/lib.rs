@@ -116,6 +116,11 @@ impl Conn3ction {
         Ran::new(Command::new(binary()).args(["--server", &format!("http://{}", self.http)]).args(arguments), "")
     }
 
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process at once, as a crash would (SIGKILL).
     ///
     /// # Errors

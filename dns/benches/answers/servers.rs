@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -41,8 +41,8 @@ impl Kind {
 
     /// Starts the server with the master file in `dir` on processor `cpu`, and waits until it answers.
     pub(crate) fn start(self, dir: &Path, master_file: &Path, cpu: usize) -> anyhow::Result<Server> {
-        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let address = free()?;
+        let port = address.port();
         let home = dir.join(format!("{self:?}"));
         fs::create_dir_all(&home)?;
         let file = master_file.display();
@@ -81,6 +81,17 @@ impl Kind {
         server.wait_until_it_answers().with_context(|| fs::read_to_string(home.join("log")).unwrap_or_default())?;
         Ok(server)
     }
+}
+
+/// An address that is free for both transports.
+fn free() -> anyhow::Result<SocketAddr> {
+    for _ in 0..20 {
+        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port is free for UDP and TCP")
 }
 
 impl Server {
