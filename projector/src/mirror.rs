@@ -32,6 +32,7 @@ impl Mirror {
     }
 
     /// Whether `name` has more record sets than one request to etcd can hold: then it has no key.
+    #[cfg(feature = "etcd")]
     pub(crate) fn is_too_large(content: &dyn Content, name: &Name) -> bool {
         Self::json(content, name).is_some_and(|json| json.len() > MOST_OCTETS)
     }

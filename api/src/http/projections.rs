@@ -43,6 +43,9 @@ pub(super) fn status(node: &Shared) -> Vec<json::ViewStatus> {
 async fn status_and_not_shown(node: &Shared) -> Vec<json::ViewStatus> {
     let node = node.clone();
     let told = tokio::task::spawn_blocking(move || {
+        #[cfg(not(feature = "etcd"))]
+        let views = status(&node);
+        #[cfg(feature = "etcd")]
         let mut views = status(&node);
         #[cfg(feature = "etcd")]
         for (status, (view, _)) in views.iter_mut().zip(node.views.status()) {
