@@ -89,7 +89,9 @@ fn every_trait_of_a_history_in_git_becomes_what_it_was() -> anyhow::Result<()> {
 
     let ran = import(&server, &[], &git.path)?;
     assert_eq!(ran.code, 0, "{ran:?}");
-    for said in ["org.zone: left out: line 10, column", "a text of over 255 octets, split", "12 versions, 9 events"] {
+    for said in
+        ["org.zone: left out: line 10, column", "a text of over 255 octets, split", "12 versions, 9 events, r1 to r9"]
+    {
         assert!(ran.err.contains(said), "{said}: {ran:?}");
     }
     let events = events(&server)?;

@@ -155,8 +155,9 @@ impl Import {
         let answer = writing::answer(&self.node, outcome).await?;
         let revision = answer.revision().0;
         self.taken.events += 1;
-        self.taken.first.get_or_insert(revision);
-        self.taken.last = Some(revision);
+        // An answer may be there before one that is waited for.
+        self.taken.first = Some(self.taken.first.map_or(revision, |first| first.min(revision)));
+        self.taken.last = self.taken.last.max(Some(revision));
         Ok(())
     }
 }
