@@ -33,7 +33,7 @@ pub fn serve(address: SocketAddr, file: &Path, coalesce: bool) -> anyhow::Result
 
 /// Publishes the records of a master file as one version. One record a line, everything spelled out, the SOA first, the
 /// records of one set together.
-fn load(writer: &mut Writer, lines: impl BufRead) -> anyhow::Result<()> {
+pub fn load(writer: &mut Writer, lines: impl BufRead) -> anyhow::Result<()> {
     let mut zone = None;
     let mut set: Option<(Name, SetKey, Ttl, Vec<Rdata>)> = None;
     writer.begin(Version(1), Timestamp(0));
