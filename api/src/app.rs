@@ -8,11 +8,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use conn3ction_dns::{Server, Store, server::Counters};
+use conn3ction_dns::{Secondaries, Server, Store, server::Counters};
 use conn3ction_ledger::{
     Event, Ledger, ReadError,
     committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
@@ -21,7 +21,7 @@ use conn3ction_ledger::{
 };
 use conn3ction_projector::{Condition, Config as ViewsConfig, Handle as Views, Projector, Seal, ViewName};
 use conn3ction_schemas::{
-    Actor, Delta, Epoch, Name, Revision, Timestamp, Token,
+    Actor, Delta, Epoch, Name, Revision, Serial, Timestamp, Token,
     event::{Auth, Hash, Idempotency, chunk},
     json,
 };
@@ -76,9 +76,12 @@ pub struct NodeState {
     /// Headers of events that were asked for.
     pub(crate) headers: Headers,
     dns: Option<Arc<Counters>>,
+    secondaries: Option<Arc<Secondaries>>,
     head: AtomicU64,
     caught_up: AtomicBool,
     ledger_fault: std::sync::Mutex<Option<String>>,
+    /// When the ledger answered last.
+    ledger_seen: std::sync::Mutex<Instant>,
     data: std::path::PathBuf,
 }
 
@@ -176,9 +179,11 @@ impl Node {
             closed: std::sync::Mutex::default(),
             headers: Headers::default(),
             dns: server.as_ref().map(Server::counters),
+            secondaries: server.as_ref().map(Server::secondaries),
             head: AtomicU64::new(0),
             caught_up: AtomicBool::new(false),
             ledger_fault: std::sync::Mutex::new(None),
+            ledger_seen: std::sync::Mutex::new(Instant::now()),
             data: config.data.clone(),
         });
         state.catch_up().await?;
@@ -353,12 +358,29 @@ impl NodeState {
                 Ok(head) => {
                     self.saw_head(head.revision);
                     self.saw_closed(&head);
+                    *self.ledger_seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
                     None
                 }
                 Err(error) => Some(http::writing::chain(&error)),
             };
             *self.ledger_fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = fault;
         }
+    }
+
+    /// How long the ledger has not answered, if it does not: what is shown may be that old.
+    pub fn stale(&self) -> Option<Duration> {
+        self.ledger_fault()?;
+        Some(self.ledger_seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed())
+    }
+
+    /// The secondaries of `zone`, and how far each is.
+    pub fn secondaries(&self, zone: &Name) -> Vec<json::Secondary> {
+        let all = self.secondaries.as_ref().map(|secondaries| secondaries.of(zone)).unwrap_or_default();
+        let shape = |(address, serial): (SocketAddr, Option<Serial>)| json::Secondary {
+            address: address.to_string(),
+            serial: serial.map(|serial| serial.0),
+        };
+        all.into_iter().map(shape).collect()
     }
 
     fn saw_head(&self, revision: Revision) {

@@ -26,6 +26,7 @@ mod udp;
 mod wire;
 
 pub use answer::{Transport, answer};
+pub use notify::Secondaries;
 pub use past::{BadSuffix, EventNote, History, Moment, Moments, NoMoment, Suffix, answer as answer_with_history};
 pub use server::Server;
 pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};

@@ -31,21 +31,22 @@ const ATTEMPTS: usize = 2;
 /// secondary knows its primary by the address that a NOTIFY comes from.
 pub(crate) async fn serve(
     store: Arc<Store>,
-    secondaries: Vec<SocketAddr>,
+    secondaries: Arc<Secondaries>,
     local: Vec<IpAddr>,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     let mut queues = Vec::new();
-    for secondary in secondaries {
+    for (place, secondary) in secondaries.addresses.iter().enumerate() {
         let queue = Arc::<Queue>::default();
         queues.push(Arc::clone(&queue));
-        let (from, counters, stop) = (source(secondary, &local), Arc::clone(&counters), stop.clone());
+        let (from, counters, stop) = (source(*secondary, &local), Arc::clone(&counters), stop.clone());
+        let (secondaries, store) = (Arc::clone(&secondaries), Arc::clone(&store));
         tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tell(secondary, from, &queue, &counters) => {}
+                () = tell(&secondaries, place, from, &store, &queue, &counters) => {}
             }
         });
     }
@@ -55,6 +56,45 @@ pub(crate) async fn serve(
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// The secondaries, and the serial of each zone that each confirmed to have been told.
+///
+/// Bounded by zones times secondaries.
+#[derive(Debug, Default)]
+pub struct Secondaries {
+    addresses: Vec<SocketAddr>,
+    told: Mutex<HashMap<Name, Box<[Option<Serial>]>>>,
+}
+
+impl Secondaries {
+    pub(crate) fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, told: Mutex::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// Each secondary with the last serial of `zone` whose NOTIFY it answered.
+    pub fn of(&self, zone: &Name) -> Vec<(SocketAddr, Option<Serial>)> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let serials = told.get(zone);
+        let serial = |place: usize| serials.and_then(|serials| serials[place]);
+        self.addresses.iter().enumerate().map(|(place, address)| (*address, serial(place))).collect()
+    }
+
+    fn confirmed(&self, zone: &Name, place: usize, serial: Option<Serial>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.get_mut(zone) {
+            Some(serials) => serials[place] = serial,
+            None => {
+                let mut serials = vec![None; self.addresses.len()];
+                serials[place] = serial;
+                told.insert(zone.clone(), serials.into());
+            }
+        }
+    }
 }
 
 /// Queues every zone whose serial changes. The zones that stand at the start are told too: a secondary may have missed
@@ -113,13 +153,23 @@ impl Queue {
     }
 }
 
-async fn tell(secondary: SocketAddr, from: IpAddr, queue: &Queue, counters: &Counters) {
+async fn tell(
+    secondaries: &Secondaries,
+    place: usize,
+    from: IpAddr,
+    store: &Arc<Store>,
+    queue: &Queue,
+    counters: &Counters,
+) {
+    let secondary = secondaries.addresses[place];
     let mut id = 0u16;
     loop {
         let zone = queue.next().await;
         id = id.wrapping_add(1);
+        let serial = store.now().last_serial(&zone);
         match tell_one(secondary, from, &zone, id, counters).await {
             Ok(true) => {
+                secondaries.confirmed(&zone, place, serial);
                 counters.notifies_confirmed.fetch_add(1, Relaxed);
             }
             Ok(false) => tracing::warn!(%secondary, %zone, "no answer to NOTIFY"),

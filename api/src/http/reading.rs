@@ -105,6 +105,7 @@ impl Reading {
         }
         if !self.moment.is_final {
             put(headers, "conn3ction-final", "false");
+            stale(node, headers);
         }
         response
     }
@@ -162,7 +163,15 @@ pub(crate) fn revision(node: &Shared, text: &str) -> Result<Revision, Problem> {
 /// Adds the headers of an answer about the ledger as far as `head`.
 pub(crate) fn stamp(node: &Shared, head: Revision, mut response: Response) -> Response {
     put(response.headers_mut(), "conn3ction-revision", &node.token(head).to_string());
+    stale(node, response.headers_mut());
     response
+}
+
+/// Says for how many seconds the ledger has not answered, if it does not.
+fn stale(node: &Shared, headers: &mut HeaderMap) {
+    if let Some(since) = node.stale() {
+        put(headers, "conn3ction-stale", &since.as_secs().to_string());
+    }
 }
 
 /// The last change of what was asked for, as an `ETag`.

@@ -35,7 +35,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         view.zones().filter(|zone| after.as_ref().is_none_or(|after| zone.apex() > after)).collect();
     let more = zones.len() > limit;
     zones.truncate(limit);
-    let rows: Vec<_> = zones.iter().map(|zone| shape(zone)).collect();
+    let rows: Vec<_> = zones.iter().map(|zone| shape(&node, zone)).collect();
     let response = reading.stamp(&node, list::whole(Format::accepted(&headers), &rows));
     Ok(match zones.last() {
         Some(last) if more => {
@@ -51,7 +51,7 @@ pub(super) async fn show(State(node): State<Shared>, Path(zone): Path<String>, u
     let reading = Reading::of(&node, &query).await?;
     let apex = path_name(&zone)?;
     let Some(zone) = reading.view().zone(&apex) else { return Err(missing(&apex)) };
-    let response = Json(shape(&zone)).into_response();
+    let response = Json(shape(&node, &zone)).into_response();
     let reading = reading.clone().within(&zone);
     Ok(reading::tag(&node, zone.last_change().into(), reading.stamp(&node, response)))
 }
@@ -60,7 +60,7 @@ pub(super) fn missing(apex: &Name) -> Problem {
     Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", apex.without_dot()))
 }
 
-fn shape(zone: &ZoneView<'_>) -> json::ZoneJson {
+fn shape(node: &Shared, zone: &ZoneView<'_>) -> json::ZoneJson {
     let signed = zone.owner(zone.apex()).is_some_and(|apex| apex.set(SetKey::rrsig(RecordType::SOA)).is_some());
     json::ZoneJson {
         name: zone.apex().without_dot(),
@@ -68,7 +68,7 @@ fn shape(zone: &ZoneView<'_>) -> json::ZoneJson {
         revision: Revision::from(zone.last_change()).0,
         record_count: zone.record_count(),
         signed_elsewhere: signed,
-        secondaries: Vec::new(),
+        secondaries: node.secondaries(zone.apex()),
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn create(
     node.shown(answer.revision()).await?;
     let view = node.store.at(answer.revision().into());
     let Some(zone) = view.zone(&name) else { return Err(missing(&name)) };
-    let response = answer.stamp(&node, (StatusCode::CREATED, Json(shape(&zone))).into_response());
+    let response = answer.stamp(&node, (StatusCode::CREATED, Json(shape(&node, &zone))).into_response());
     Ok(reading::tag(&node, zone.last_change().into(), response))
 }
 

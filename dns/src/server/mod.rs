@@ -9,7 +9,7 @@ pub use counters::{Counters, Counts, TransportCounts};
 
 use crate::{
     answer::Transport,
-    notify,
+    notify::{self, Secondaries},
     past::{self, History},
     store::{Store, View},
     tcp,
@@ -82,6 +82,7 @@ pub struct Server {
     store: Arc<Store>,
     pinned: Option<View>,
     sockets: Vec<Sockets>,
+    secondaries: Arc<Secondaries>,
     counters: Arc<Counters>,
 }
 
@@ -114,7 +115,8 @@ impl Server {
     pub fn bind(config: Config, store: Arc<Store>) -> Result<Self, BindError> {
         let threads = config.udp_threads.max(1);
         let sockets = config.listen.iter().map(|address| bind(*address, threads)).collect::<Result<_, _>>()?;
-        Ok(Self { config, store, pinned: None, sockets, counters: Arc::default() })
+        let secondaries = Arc::new(Secondaries::new(config.notify.clone()));
+        Ok(Self { config, store, pinned: None, sockets, secondaries, counters: Arc::default() })
     }
 
     /// The addresses that are listened on, in the order of the configuration, with the ports that were chosen.
@@ -125,6 +127,11 @@ impl Server {
     /// Answers from `view` for ever, as if its moment were the present. Nobody is notified of what changes.
     pub fn pin(&mut self, view: View) {
         self.pinned = Some(view);
+    }
+
+    /// The secondaries that are notified, and how far each is.
+    pub fn secondaries(&self) -> Arc<Secondaries> {
+        Arc::clone(&self.secondaries)
     }
 
     /// What is counted, for `/metrics`.
@@ -153,10 +160,10 @@ impl Server {
             self.config.tcp,
         );
         let tasks = TaskTracker::new();
-        if !self.config.notify.is_empty() && source.pinned.is_none() {
+        if !self.secondaries.is_empty() && source.pinned.is_none() {
             let local = self.sockets.iter().map(|sockets| sockets.address.ip()).filter(|ip| !ip.is_unspecified());
             let (local, counters) = (local.collect(), Arc::clone(&self.counters));
-            tasks.spawn(notify::serve(Arc::clone(&self.store), self.config.notify, local, counters, stop.clone()));
+            tasks.spawn(notify::serve(Arc::clone(&self.store), self.secondaries, local, counters, stop.clone()));
         }
         let mut threads = Vec::new();
         for sockets in self.sockets {
