@@ -2,6 +2,7 @@
 
 mod apply;
 mod client;
+mod history;
 mod import_history;
 mod log;
 mod lookup;
@@ -102,6 +103,10 @@ enum Command {
     Export(zones::Export),
     /// Show events.
     Log(log::Log),
+    /// Show every version of a name, newest first.
+    History(history::History),
+    /// Show the record sets in which two moments differ.
+    Diff(history::Diff),
     /// Show what the responder answers, and which events put it there.
     Lookup(lookup::Lookup),
     /// Take over what an older service or a plain CoreDNS keeps in etcd; the plan is shown first.
@@ -127,6 +132,7 @@ impl Command {
             Self::Serve(_)
             | Self::Get(_)
             | Self::Lookup(_)
+            | Self::History(_)
             | Self::Export(_)
             | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
             Self::Status(status) => status.zone.is_some(),
@@ -141,6 +147,7 @@ impl Command {
             | Self::Import(_)
             | Self::ImportHistory(_)
             | Self::Log(_)
+            | Self::Diff(_)
             | Self::Verify(_)
             | Self::Rebuild(_)
             | Self::Completions { .. } => false,
@@ -197,6 +204,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::ImportHistory(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
+        Command::History(verb) => verb.run(&client, &printer).await,
+        Command::Diff(verb) => verb.run(&client, &printer).await,
         Command::Lookup(verb) => verb.run(&client, &printer).await,
         #[cfg(feature = "etcd")]
         Command::Migrate(verb) => verb.run(&client, &printer).await,

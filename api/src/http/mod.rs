@@ -1,6 +1,7 @@
 //! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
 
 mod body;
+mod changed;
 mod changes;
 mod docs;
 mod events;
@@ -64,6 +65,8 @@ routes! {
     "/records" => get(records::list).post(records::create),
     "/records/{name}" => get(records::show_only).put(records::put_only).delete(records::delete_only),
     "/records/{name}/{type}" => get(records::show).put(records::put).delete(records::delete),
+    "/records/{name}/history" => get(changed::history),
+    "/diff" => get(changed::diff),
     "/changes" => post(changes::change),
     "/zones" => get(zones::list).post(zones::create),
     "/zones/{zone}" => get(zones::show).delete(zones::delete),

@@ -9,6 +9,7 @@ mod index;
 pub(crate) mod labels;
 pub(crate) mod node;
 mod order;
+mod past;
 mod sealed;
 mod segments;
 mod view;
@@ -27,6 +28,7 @@ use arc_swap::ArcSwap;
 use conn3ction_schemas::{Name, Revision, Timestamp};
 use tokio::sync::watch;
 
+pub use past::{Difference, SetChange, Step};
 pub use sealed::{SealError, Sealed};
 pub use view::{OwnerView, SetView, View, ZoneView};
 pub use writer::Writer;

@@ -14,7 +14,7 @@ use super::{
 /// All zones as they stood right after one version, or at one point in time. It does not change while it is held.
 #[derive(Clone)]
 pub struct View {
-    zones: Arc<Zones>,
+    pub(super) zones: Arc<Zones>,
     version: Version,
     /// If set, each zone shows the last of its versions that took effect by then.
     time: Option<Timestamp>,
@@ -140,7 +140,7 @@ impl View {
         }
     }
 
-    fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
+    pub(super) fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
         let (last, tick) = self.tick(zone)?;
         // A zone comes and goes in versions that touch it, so none of its lives begins or ends between `last` and here.
         let life = zone.lives.at(last)?.1?;
@@ -149,7 +149,7 @@ impl View {
     }
 
     /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
-    fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
+    pub(super) fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
         match self.time {
             None => zone.ticks.at(self.version),
             Some(time) => zone.ticks.last(|since, tick| since <= self.version && tick.time <= time),
@@ -312,6 +312,16 @@ impl<'v> ZoneView<'v> {
         self.zone.at(number, newest, self.version).filter(|held| held.state().since >= self.life.since)
     }
 
+    /// Since when the state of name `number` holds, if it is of this life.
+    pub(super) fn state_since(&self, number: u32) -> Option<Version> {
+        Some(self.held(number, self.zone.newest(number)?)?.state().since)
+    }
+
+    /// The owner that is name `number`, if it has record sets here.
+    pub(super) fn numbered(&self, number: u32) -> Option<OwnerView<'v>> {
+        self.owner_view(self.held(number, self.zone.newest(number)?)?)
+    }
+
     /// Whether a name ever stood `depth` labels below the apex.
     pub(crate) fn names_at(&self, depth: usize) -> bool {
         self.zone.names_at.has(depth)
@@ -422,16 +432,22 @@ impl<'a> SetView<'a> {
 
     /// The set as a value.
     pub fn to_record_set(&self) -> RecordSet {
-        let rdata = self.rdata().map(|rdata| Rdata::from_stored(&rdata)).collect();
-        match RecordSet::new(self.ttl(), rdata) {
-            Ok(set) => set,
-            Err(error) => unreachable!("a stored set came from a record set: {error}"),
-        }
+        record_set(self.stored, self.serial)
     }
 
     /// The version in which this set last changed; the zone's serial does not count.
     pub fn since(&self) -> Version {
         self.stored.since
+    }
+}
+
+/// A stored set as a value; a SOA with `serial`, if that is given.
+pub(super) fn record_set(stored: StoredSet<'_>, serial: Option<Serial>) -> RecordSet {
+    let set = SetView { stored, serial };
+    let rdata = set.rdata().map(|rdata| Rdata::from_stored(&rdata)).collect();
+    match RecordSet::new(set.ttl(), rdata) {
+        Ok(set) => set,
+        Err(error) => unreachable!("a stored set came from a record set: {error}"),
     }
 }
 
@@ -441,7 +457,7 @@ fn serial_of(soa: &[u8]) -> Option<Serial> {
     Some(Serial(u32::from_be_bytes(soa[at..at + 4].try_into().ok()?)))
 }
 
-fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
+pub(super) fn with_serial(soa: &[u8], serial: Serial) -> Vec<u8> {
     let mut soa = soa.to_vec();
     if let Some(at) = soa.len().checked_sub(20) {
         soa[at..at + 4].copy_from_slice(&serial.0.to_be_bytes());
