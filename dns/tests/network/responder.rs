@@ -44,7 +44,11 @@ fn set(rtype: RecordType, ttl: u32, values: &[&str]) -> RecordSet {
 impl Responder {
     /// Serves nothing yet on a free port, with `config` for the rest.
     pub(crate) fn start(config: Config) -> Self {
-        let (store, writer) = Store::new();
+        Self::start_on(Store::new(), config)
+    }
+
+    /// Serves what `writer` made of `store`.
+    pub(crate) fn start_on((store, writer): (Arc<Store>, Writer), config: Config) -> Self {
         let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], udp_threads: 2, ..config };
         let server = Server::bind(config, Arc::clone(&store)).expect("bound");
         let (address, counters, stop) = (server.addresses()[0], server.counters(), CancellationToken::new());
@@ -53,7 +57,8 @@ impl Responder {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(server.run(token))
         });
-        Self { address, counters, store, writer, version: 0, stop, running: Some(running) }
+        let version = store.published().0;
+        Self { address, counters, store, writer, version, stop, running: Some(running) }
     }
 
     /// Publishes `changes` to `zone` as one version with `serial`: owner, type, values (none: the set goes).

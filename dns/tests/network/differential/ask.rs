@@ -21,12 +21,14 @@ pub(crate) struct Question {
     pub(crate) flags: u16,
     /// The datagram size and the DO bit.
     pub(crate) edns: Option<(u16, bool)>,
+    /// The moment in the option of the past; goes with EDNS alone.
+    pub(crate) moment: Option<String>,
 }
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Name::from_wire(&self.name).map_err(|_| fmt::Error)?;
-        write!(f, "{name} {} with EDNS {:?}, flags {:04x}", self.rtype, self.edns, self.flags)
+        write!(f, "{name} {} with EDNS {:?}, flags {:04x}, at {:?}", self.rtype, self.edns, self.flags, self.moment)
     }
 }
 
@@ -42,10 +44,18 @@ impl Question {
         if let Some((size, dnssec_ok)) = self.edns {
             wire.extend([0, 0, 41]);
             wire.extend(size.to_be_bytes());
-            wire.extend([0, 0, if dnssec_ok { 0x80 } else { 0 }, 0, 0, 0]);
+            wire.extend([0, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
+            let option = self.moment.as_ref().map_or(vec![], |moment| option(moment));
+            wire.extend((option.len() as u16).to_be_bytes());
+            wire.extend(option);
         }
         wire
     }
+}
+
+/// The option of the past with this value, as a question and a reply have it.
+pub(crate) fn option(value: &str) -> Vec<u8> {
+    [&65353u16.to_be_bytes(), &(value.len() as u16).to_be_bytes(), value.as_bytes()].concat()
 }
 
 /// How many questions are under way. What a server's default buffer takes.

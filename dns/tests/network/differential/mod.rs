@@ -3,6 +3,9 @@
 mod ask;
 mod compare;
 mod differences;
+mod history;
+mod past;
+mod past_beside;
 mod peers;
 mod questions;
 mod reply;

@@ -75,8 +75,13 @@ impl Peer {
     }
 
     fn wait_for(&self, zones: &[(Name, String)]) {
-        let soa =
-            |apex: &Name| Question { name: apex.as_wire().to_vec(), rtype: RecordType::SOA, flags: 0, edns: None };
+        let soa = |apex: &Name| Question {
+            name: apex.as_wire().to_vec(),
+            rtype: RecordType::SOA,
+            flags: 0,
+            edns: None,
+            moment: None,
+        };
         let questions: Vec<_> = zones.iter().map(|(apex, _)| soa(apex)).collect();
         wait_until_listening(self.address);
         wait_for("all zones to be served", || {
@@ -88,7 +93,7 @@ impl Peer {
 
 /// Returns when the server at `address` answers at all.
 pub(crate) fn wait_until_listening(address: SocketAddr) {
-    let question = Question { name: vec![0], rtype: RecordType::SOA, flags: 0, edns: None };
+    let question = Question { name: vec![0], rtype: RecordType::SOA, flags: 0, edns: None, moment: None };
     wait_for("the server to listen", || {
         let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
         socket.connect(address).ok()?;

@@ -65,5 +65,5 @@ fn question(random: &mut Random, zone: &RandomZone, types: &[RecordType]) -> Que
         _ => Some((1232, random.chance(20))),
     };
     let flags = [0, 0x0100, 0x0110, 0x0010][random.below(4)];
-    Question { name, rtype: types[random.below(types.len())], flags, edns }
+    Question { name, rtype: types[random.below(types.len())], flags, edns, moment: None }
 }

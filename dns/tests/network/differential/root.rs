@@ -25,7 +25,7 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
-fn root_zone(day: &str) -> RandomZone {
+pub(super) fn root_zone(day: &str) -> RandomZone {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/root-zone").join(day);
     let text = run(Command::new("zcat").arg(file)).stdout;
     let zone = Zone::assemble(&Name::root(), Reader::new(&text[..], Name::root()));
@@ -33,7 +33,7 @@ fn root_zone(day: &str) -> RandomZone {
 }
 
 /// What resolvers ask the root: top-level domains and names below them, mistyped ones, the root itself.
-fn questions(random: &mut Random, zone: &RandomZone, count: usize) -> Vec<Question> {
+pub(super) fn questions(random: &mut Random, zone: &RandomZone, count: usize) -> Vec<Question> {
     let types = [
         RecordType::A,
         RecordType::AAAA,
@@ -56,7 +56,13 @@ fn questions(random: &mut Random, zone: &RandomZone, count: usize) -> Vec<Questi
         };
         let edns = [None, Some((512, true)), Some((1232, false)), Some((1232, true)), Some((4096, true))];
         let edns = edns[random.below(edns.len())];
-        Question { name: name.as_wire().to_vec(), rtype: types[random.below(types.len())], flags: 0, edns }
+        Question {
+            name: name.as_wire().to_vec(),
+            rtype: types[random.below(types.len())],
+            flags: 0,
+            edns,
+            moment: None,
+        }
     };
     (0..count).map(|_| question(random)).collect()
 }

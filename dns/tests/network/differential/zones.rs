@@ -52,6 +52,12 @@ enum Kind {
 
 /// `count` zones, `nested` of a hundred below others.
 pub(crate) fn zones(random: &mut Random, count: usize, nested: usize) -> Vec<RandomZone> {
+    let apexes = apexes(random, count, nested);
+    zones_at(random, &apexes)
+}
+
+/// `count` apexes, `nested` of a hundred below others.
+pub(crate) fn apexes(random: &mut Random, count: usize, nested: usize) -> Vec<String> {
     let mut apexes: Vec<String> = Vec::new();
     for number in 0..count {
         let apex = match number {
@@ -61,7 +67,12 @@ pub(crate) fn zones(random: &mut Random, count: usize, nested: usize) -> Vec<Ran
         let is_new = apexes.iter().all(|other| name(other) != name(&apex));
         apexes.push(if is_new && name(&apex).as_wire().len() < 120 { apex } else { format!("z{number}.test.") });
     }
-    apexes.iter().map(|apex| zone(random, apex, &apexes)).collect()
+    apexes
+}
+
+/// A zone at each of `apexes`; other ones each time.
+pub(crate) fn zones_at(random: &mut Random, apexes: &[String]) -> Vec<RandomZone> {
+    apexes.iter().map(|apex| zone(random, apex, apexes)).collect()
 }
 
 fn strs(texts: &[String]) -> Vec<&str> {
