@@ -138,6 +138,10 @@ impl Drop for Conn3ction {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A killed process under libfaketime leaves these, and a later process of the same number would not start.
+        for shared in ["faketime_shm_", "sem.faketime_sem_"] {
+            let _ = std::fs::remove_file(format!("/dev/shm/{shared}{}", self.child.id()));
+        }
     }
 }
 
