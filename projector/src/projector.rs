@@ -135,7 +135,7 @@ impl Projector {
         if let Some(directory) = config.records {
             let (reporter, watcher) = Reporter::new(ViewName::Records);
             let (rebuilder, rebuilds) = rebuilds();
-            let task = RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds };
+            let task = RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds, tasks: tasks.clone() };
             tasks.spawn(task.run(token.clone()));
             views.push(Kept { watcher, rebuilder: Some(rebuilder) });
         }

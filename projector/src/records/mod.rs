@@ -9,13 +9,14 @@ mod copy;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use conn3ction_ledger::{Event, Ledger, ReadError};
 use conn3ction_schemas::{Delta, Revision, event::ZoneLife, json::Record};
 use futures::{FutureExt, StreamExt};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::copy::{Batch, Copy, CopyError, damage, set_key, set_value, zone_entry};
 use crate::{
@@ -35,6 +36,9 @@ const MOST_SETS: usize = 4_096;
 /// How long changes gather before they are written: nobody waits for them.
 const GATHER: Duration = Duration::from_millis(25);
 
+/// How long a copy that its last user has left may still be locked.
+const LEFT_OPEN: Duration = Duration::from_millis(500);
+
 /// How long to wait before a disk or ledger that did not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,8 @@ pub(crate) struct RecordsView {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) reporter: Reporter,
     pub(crate) rebuilds: RebuildRequests,
+    /// Work on the disk that has begun is ended before the view has stopped, so that its copy can be opened from then on.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Why the view cannot go on.
@@ -67,6 +73,7 @@ impl From<ReadError> for Fault {
 /// A copy, where it stands with what waits to be written, and what waits.
 struct Fold {
     directory: PathBuf,
+    tasks: TaskTracker,
     copy: Arc<Copy>,
     at: Checkpoint,
     waiting: Batch,
@@ -82,12 +89,26 @@ pub fn read_records(directory: &Path, each: &mut dyn FnMut(&str, Record)) -> Res
     if !directory.is_dir() {
         return Err(format!("there are no records in {}", directory.display()));
     }
-    let (copy, checkpoint) = Copy::open(directory).map_err(|error| chain(&error))?;
+    let (copy, checkpoint) = open_soon(directory).map_err(|error| chain(&error))?;
     if !checkpoint.part.is_start() {
         return Err(format!("the records in {} show half of an event", directory.display()));
     }
     copy.records(directory, each).map_err(|error| chain(&error))?;
     Ok(checkpoint.at())
+}
+
+/// Opens the copy. sled's threads give up their lock a moment after the process, or the view, that had it open told that it
+/// is done.
+fn open_soon(directory: &Path) -> Result<(Copy, Checkpoint), CopyError> {
+    let begun = Instant::now();
+    loop {
+        match Copy::open(directory) {
+            Err(CopyError::Unavailable(..)) if begun.elapsed() < LEFT_OPEN => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 impl RecordsView {
@@ -123,7 +144,7 @@ impl RecordsView {
 
     /// Opens the copy and keeps it at the ledger's head.
     async fn session(&mut self) -> Result<std::convert::Infallible, Fault> {
-        let mut fold = Fold::open(&self.directory).await?;
+        let mut fold = Fold::open(&self.directory, &self.tasks).await?;
         let belongs = loop {
             match belongs(&*self.ledger, &fold.at).await {
                 Err(error @ ReadError::Unavailable(_)) => self.wait(&error).await,
@@ -184,7 +205,7 @@ impl RecordsView {
         let aside = self.directory.with_extension("rebuilt");
         remove(&aside);
         let compared = async {
-            let mut made = Fold::open(&aside).await?;
+            let mut made = Fold::open(&aside, &self.tasks).await?;
             let goal = live.at.at();
             while made.at.at() < goal {
                 let mut events = self.ledger.follow(made.at.at());
@@ -213,7 +234,7 @@ impl RecordsView {
         if let Err(error) = std::fs::rename(&aside, &self.directory) {
             tracing::warn!(view = "records", %error, "the rebuilt copy cannot be moved to its place");
         }
-        (compared, Fold::open(&self.directory).await)
+        (compared, Fold::open(&self.directory, &self.tasks).await)
     }
 
     /// The ledger is away.
@@ -241,9 +262,10 @@ impl Fault {
 }
 
 impl Fold {
-    async fn open(directory: &Path) -> Result<Self, Fault> {
-        let (copy, at) = blocking(directory, Copy::open).await?;
-        Ok(Self { directory: directory.to_owned(), copy: Arc::new(copy), at, waiting: Batch::default() })
+    async fn open(directory: &Path, tasks: &TaskTracker) -> Result<Self, Fault> {
+        let (copy, at) = blocking(tasks, directory, Copy::open).await?;
+        let (directory, tasks) = (directory.to_owned(), tasks.clone());
+        Ok(Self { directory, tasks, copy: Arc::new(copy), at, waiting: Batch::default() })
     }
 
     /// Takes in the next event; what fills a batch is written meanwhile.
@@ -290,30 +312,32 @@ impl Fold {
     /// Writes what waits, and where the copy then stands.
     async fn write(&mut self) -> Result<(), Fault> {
         let (copy, at, waiting) = (self.copy.clone(), self.at.clone(), std::mem::take(&mut self.waiting));
-        blocking(&self.directory, move |directory| copy.write(directory, waiting, &at)).await
+        blocking(&self.tasks, &self.directory, move |directory| copy.write(directory, waiting, &at)).await
     }
 
     async fn flush(&self) -> Result<(), Fault> {
         let copy = self.copy.clone();
-        blocking(&self.directory, move |directory| copy.flush(directory)).await
+        blocking(&self.tasks, &self.directory, move |directory| copy.flush(directory)).await
     }
 
     /// The digest of what is on the disk.
     async fn stored_digest(&self) -> Result<Digest, Fault> {
         let copy = self.copy.clone();
-        blocking(&self.directory, move |directory| copy.digest(directory)).await
+        blocking(&self.tasks, &self.directory, move |directory| copy.digest(directory)).await
     }
 }
 
-/// Runs `work` where it may block. A panic of sled's is damage.
+/// Runs `work` where it may block, as one of `tasks`: it runs to its end even where nobody waits for it any more, and what
+/// it then comes to is dropped by it. A panic of sled's is damage.
 async fn blocking<T: Send + 'static>(
+    tasks: &TaskTracker,
     directory: &Path,
     work: impl FnOnce(&Path) -> Result<T, CopyError> + Send + 'static,
 ) -> Result<T, Fault> {
+    let (done, waiting) = oneshot::channel();
     let path = directory.to_owned();
-    let done = tokio::task::spawn_blocking(move || work(&path)).await;
-    let panicked = |_| Err(damage(directory, "it cannot be read or written".into()));
-    Ok(done.unwrap_or_else(panicked)?)
+    tasks.spawn_blocking(move || drop(done.send(work(&path))));
+    Ok(waiting.await.unwrap_or_else(|_| Err(damage(directory, "it cannot be read or written".into())))?)
 }
 
 /// Removes a copy, if there is one. What stays is found damaged, or of another ledger, once more.
