@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use conn3ction_schemas::{Revision, Timestamp, event::SealedHeader};
+use conn3ction_schemas::{Revision, Timestamp, event::SealedHeader, json};
 
 use crate::{app::NodeState, http::problem::Problem};
 
@@ -50,6 +50,28 @@ impl NodeState {
         let header = Arc::new(self.event(revision).await?.header.clone());
         self.headers.keep(header.clone());
         Ok(header)
+    }
+
+    /// Who made an event, when and why, from memory where the views hold it: the ledger is not read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`NodeState::header`].
+    pub async fn note_of(&self, revision: Revision) -> Result<json::EventNote, Problem> {
+        let note = self.views.head_state().read().notes.get(revision);
+        Ok(match note {
+            Some(note) => json::EventNote {
+                revision: revision.0,
+                time: note.time.to_string(),
+                actor: note.actor.as_ref().to_owned(),
+                reason: note.reason.as_deref().map(str::to_owned),
+            },
+            None => {
+                let header = self.header(revision).await?;
+                let (time, actor) = (header.time.to_string(), header.actor.name.clone());
+                json::EventNote { revision: revision.0, time, actor, reason: header.reason.clone() }
+            }
+        })
     }
 
     /// The first revision up to `head` that was stored at `time` or later, found in the logarithm of the ledger;

@@ -116,6 +116,19 @@ fn shapes() -> Vec<Shape> {
         before,
         after,
     };
+    let blame = |covers, value, ttl, reason| BlameRow {
+        zone: text("example"),
+        name: text("a.example"),
+        rtype: text("A"),
+        covers,
+        value,
+        ttl,
+        revision: 1041,
+        time: text(TIME),
+        actor: text("ci"),
+        reason,
+        set_revision: 1044,
+    };
     let summary = || Summary { created: 1, replaced: 2, deleted: 3 };
     let conflict = |covers| Conflict {
         zone: text("example"),
@@ -244,6 +257,11 @@ fn shapes() -> Vec<Shape> {
             "history-entry",
             history(some("why"), some("DS"), Some(set()), Some(set())),
             history(None, None, None, None),
+        ),
+        shape(
+            "blame-row",
+            blame(some("DS"), some("192.0.2.77"), Some(300), some("why")),
+            blame(None, None, None, None),
         ),
         shape("summary", summary(), summary()),
         shape("conflict", conflict(some("DS")), conflict(None)),

@@ -1,6 +1,8 @@
 //! The command line: a client of the HTTP surface, by verb. `serve` alone runs a node.
 
+mod age;
 mod apply;
+mod blame;
 mod client;
 mod history;
 mod import_history;
@@ -103,6 +105,8 @@ enum Command {
     Export(zones::Export),
     /// Show events.
     Log(log::Log),
+    /// Show who put each value there, when and why.
+    Blame(blame::Blame),
     /// Show every version of a name, newest first.
     History(history::History),
     /// Show the record sets in which two moments differ.
@@ -132,6 +136,7 @@ impl Command {
             Self::Serve(_)
             | Self::Get(_)
             | Self::Lookup(_)
+            | Self::Blame(_)
             | Self::History(_)
             | Self::Export(_)
             | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
@@ -204,6 +209,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::ImportHistory(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(&client, &printer).await,
+        Command::Blame(verb) => verb.run(&client, &printer).await,
         Command::History(verb) => verb.run(&client, &printer).await,
         Command::Diff(verb) => verb.run(&client, &printer).await,
         Command::Lookup(verb) => verb.run(&client, &printer).await,

@@ -105,6 +105,22 @@ impl Printer {
         }
     }
 
+    /// Lines of styled cells in columns, what comes from zones escaped.
+    pub(super) fn columns(&self, lines: &[Vec<(Style, String)>]) {
+        let plain: Vec<Vec<String>> =
+            lines.iter().map(|line| line.iter().map(|(_, cell)| escape(cell)).collect()).collect();
+        let widths = widths(&plain);
+        for (styles, cells) in lines.iter().zip(&plain) {
+            let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+            let cells = styles.iter().zip(cells).zip(&widths).take(last + 1).enumerate();
+            let padded = cells.map(|(at, (((style, _), cell), width))| {
+                let space = if at == last { 0 } else { width + 2 - cell.chars().count() };
+                format!("{style}{cell}{style:#}{:space$}", "")
+            });
+            self.line(Style::new(), &padded.collect::<String>());
+        }
+    }
+
     /// Octets as they are.
     pub(super) fn raw(&self, octets: &[u8]) {
         let mut out = std::io::stdout().lock();
@@ -128,12 +144,16 @@ impl Printer {
 
 /// Cells in columns as wide as their widest cell, two spaces apart.
 fn aligned(lines: &[Vec<String>]) -> Vec<String> {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let widths = widths(lines);
     let padded =
         |line: &Vec<String>| line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
     lines.iter().map(padded).map(|line: String| line.trim_end().to_owned()).collect()
+}
+
+fn widths(lines: &[Vec<String>]) -> Vec<usize> {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    (0..columns).map(width).collect()
 }
 
 /// Control characters shown instead of obeyed; line feeds between values become spaces.

@@ -1,5 +1,6 @@
 //! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
 
+mod blame;
 mod body;
 mod changed;
 mod changes;
@@ -17,6 +18,7 @@ pub(crate) mod reading;
 mod records;
 pub(crate) mod request;
 mod serve;
+mod sets;
 mod transfer;
 pub(crate) mod writing;
 mod zones;
@@ -66,6 +68,7 @@ routes! {
     "/records/{name}" => get(records::show_only).put(records::put_only).delete(records::delete_only),
     "/records/{name}/{type}" => get(records::show).put(records::put).delete(records::delete),
     "/records/{name}/history" => get(changed::history),
+    "/blame" => get(blame::list),
     "/diff" => get(changed::diff),
     "/changes" => post(changes::change),
     "/zones" => get(zones::list).post(zones::create),

@@ -12,7 +12,7 @@ use conn3ction_dns::{
     View,
     store::{SetView, ZoneView},
 };
-use conn3ction_schemas::{EventHeader, Name, RecordType, Revision, SetKey, json};
+use conn3ction_schemas::{EventHeader, Name, RecordType, Revision, json};
 
 use super::{
     Shared,
@@ -22,6 +22,7 @@ use super::{
     query::Query,
     reading::{self, Reading},
     request::Caller,
+    sets::{Cursor, Filter, PIECE, Place},
     writing::{self, Order},
 };
 use crate::{
@@ -31,9 +32,6 @@ use crate::{
     },
     path,
 };
-
-/// Sets in one piece of a streamed list.
-const PIECE: usize = 512;
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["zone", "under", "name", "type", "covers", "expand", "at", "limit", "after"])?;
@@ -59,7 +57,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let pages = if limit == usize::MAX {
         let state = (node.clone(), view, cursor);
         let pages = futures::stream::unfold(state, move |(node, view, mut cursor)| async move {
-            let page = cursor.take(&view, PIECE);
+            let page = take(&mut cursor, &view, PIECE);
             if page.is_empty() {
                 return None;
             }
@@ -70,7 +68,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         });
         list::stream(Format::accepted(&headers), pages)
     } else {
-        let mut page = cursor.take(&view, limit.saturating_add(1));
+        let mut page = take(&mut cursor, &view, limit.saturating_add(1));
         if page.len() > limit {
             page.truncate(limit);
             next = page.last().map(|found| found.place.to_string());
@@ -113,7 +111,7 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
         covers: query.rtype("covers")?,
     };
     let view = reading.view().clone();
-    let mut found = Cursor::new(&view, filter, None).take(&view, 200);
+    let mut found = take(&mut Cursor::new(&view, filter, None), &view, 200);
     let record = match found.len() {
         0 => {
             let what = rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
@@ -268,7 +266,7 @@ async fn written(node: &Shared, order: Order, change: Change, created: bool) -> 
         },
         under: None,
     };
-    let found = Cursor::new(&view, filter, None).take(&view, 8);
+    let found = take(&mut Cursor::new(&view, filter, None), &view, 8);
     // Where parent and child both hold the set, the one just written is meant.
     let Some(found) = found.into_iter().max_by_key(|found| (found.since, found.place.zone.label_count())) else {
         return Err(Problem::new(ProblemKind::RecordNotFound, format!("{owner} was changed again meanwhile")));
@@ -346,16 +344,6 @@ fn path_type(text: &str) -> Result<RecordType, Problem> {
     text.parse().map_err(|_| Problem::new(ProblemKind::Malformed, format!("{text:?} is no record type")))
 }
 
-/// Which record sets are wanted.
-#[derive(Debug, Default)]
-struct Filter {
-    zone: Option<Name>,
-    under: Option<Name>,
-    name: Option<Name>,
-    rtype: Option<RecordType>,
-    covers: Option<RecordType>,
-}
-
 /// A set that was found, and where.
 struct Found {
     record: json::Record,
@@ -363,125 +351,12 @@ struct Found {
     place: Place,
 }
 
-/// Where a set stands in the order of a list: zone, owner, type, covered type.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    zone: Name,
-    owner: Name,
-    key: SetKey,
-}
-
-impl Place {
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let parsed = (|| {
-            let mut parts = text.split(' ');
-            let (zone, owner) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            let rtype = parts.next()?.parse().ok()?;
-            let covered = match parts.next() {
-                Some(covered) => covered.parse().ok()?,
-                None => RecordType(0),
-            };
-            Some(Self { zone, owner, key: SetKey { rtype, covered } })
-        })();
-        parsed.ok_or_else(|| Problem::new(ProblemKind::Malformed, "after is what a Link header names"))
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {}", self.zone, self.owner, self.key.rtype)?;
-        if self.key.covered != RecordType(0) {
-            write!(f, " {}", self.key.covered)?;
-        }
-        Ok(())
-    }
-}
-
-/// Walks the sets that a filter lets through, zone by zone in canonical order, and can stop and go on anywhere.
-struct Cursor {
-    filter: Filter,
-    /// The zones still to be walked, the present one last.
-    zones: Vec<Name>,
-    /// Sets up to here were given out.
-    after: Option<Place>,
-}
-
-impl Cursor {
-    fn new(view: &View, filter: Filter, after: Option<Place>) -> Self {
-        let mut zones: Vec<Name> = match (&filter.zone, &filter.name) {
-            (Some(zone), _) => vec![zone.clone()],
-            (None, Some(name)) => (0..=name.label_count())
-                .map(|labels| name.suffix(labels))
-                .filter(|apex| view.zone(apex).is_some())
-                .collect(),
-            (None, None) => view.zones().map(|zone| zone.apex().clone()).collect(),
-        };
-        zones.retain(|apex| after.as_ref().is_none_or(|after| *apex >= after.zone));
-        zones.sort_unstable_by(|a, b| b.cmp(a));
-        Self { filter, zones, after }
-    }
-
-    /// At most `limit` further sets; none at the end.
-    fn take(&mut self, view: &View, limit: usize) -> Vec<Found> {
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let Some(zone) = self.zones.last().and_then(|apex| view.zone(apex)) else { break };
-            self.walk(view, &zone, limit, &mut found);
-            if found.len() < limit {
-                self.zones.pop();
-            }
-        }
-        if let Some(last) = found.last() {
-            self.after = Some(last.place.clone());
-        }
-        found
-    }
-
-    fn walk(&self, view: &View, zone: &ZoneView<'_>, limit: usize, found: &mut Vec<Found>) {
-        let after = self.after.as_ref().filter(|after| after.zone == *zone.apex());
-        let mut owner = |owner: conn3ction_dns::store::OwnerView<'_>| -> bool {
-            let name = owner.name();
-            for set in owner.sets() {
-                let key = set.key();
-                let passed = after.is_some_and(|after| (&after.owner, after.key) >= (&name, key));
-                if passed || !self.wants(key) {
-                    continue;
-                }
-                found.push(Found {
-                    record: record(view, zone, &name, &set),
-                    since: set.since().into(),
-                    place: Place { zone: zone.apex().clone(), owner: name.clone(), key },
-                });
-                if found.len() == limit {
-                    return false;
-                }
-            }
-            true
-        };
-        if let Some(name) = &self.filter.name {
-            zone.owner(name).into_iter().for_each(|node| {
-                owner(node);
-            });
-            return;
-        }
-        let start = match (after, &self.filter.under) {
-            (Some(after), _) => after.owner.clone(),
-            (None, Some(under)) if under.is_at_or_below(zone.apex()) => under.clone(),
-            (None, Some(under)) if !zone.apex().is_at_or_below(under) => return,
-            (None, _) => zone.apex().clone(),
-        };
-        for node in zone.owners_from(&start) {
-            let outside = self.filter.under.as_ref().is_some_and(|under| !node.name().is_at_or_below(under));
-            if outside || !owner(node) {
-                break;
-            }
-        }
-    }
-
-    fn wants(&self, key: SetKey) -> bool {
-        self.filter.rtype.is_none_or(|rtype| rtype == key.rtype)
-            && self.filter.covers.is_none_or(|covers| covers == key.covered)
-    }
+fn take(cursor: &mut Cursor, view: &View, limit: usize) -> Vec<Found> {
+    cursor.take(view, limit, |place, zone, _, set| Found {
+        record: record(view, zone, &place.owner, set),
+        since: set.since().into(),
+        place: place.clone(),
+    })
 }
 
 /// A set as JSON; its zone is said when another zone of ours holds the same name and type.

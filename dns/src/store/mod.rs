@@ -9,6 +9,7 @@ mod index;
 pub(crate) mod labels;
 pub(crate) mod node;
 mod order;
+mod origin;
 mod past;
 mod sealed;
 mod segments;
@@ -28,6 +29,7 @@ use arc_swap::ArcSwap;
 use conn3ction_schemas::{Name, Revision, Timestamp};
 use tokio::sync::watch;
 
+pub use origin::Origin;
 pub use past::{Difference, SetChange, Step};
 pub use sealed::{SealError, Sealed};
 pub use view::{OwnerView, SetView, View, ZoneView};

@@ -373,7 +373,7 @@ impl<'v> ZoneView<'v> {
     }
 }
 
-impl OwnerView<'_> {
+impl<'v> OwnerView<'v> {
     /// The owner's name.
     pub fn name(&self) -> Name {
         let mut wire = self.held.state().owner().to_vec();
@@ -402,6 +402,20 @@ impl OwnerView<'_> {
     /// Whether a zone cut stands here: NS records below the apex.
     pub fn is_cut(&self) -> bool {
         self.held.state().facts.has(Facts::CUT)
+    }
+
+    /// The labels below the apex.
+    pub(super) fn labels(&self) -> &[u8] {
+        self.held.state().owner()
+    }
+
+    pub(super) fn state(&self) -> State<'_> {
+        self.held.state()
+    }
+
+    /// The state before the one that held from `since` on, in this life of the zone.
+    pub(super) fn before(&self, since: Version) -> Option<Held<'v>> {
+        self.zone.before(self.labels(), since)
     }
 
     fn set_view<'a>(&self, stored: StoredSet<'a>) -> SetView<'a> {

@@ -6,6 +6,7 @@
 //! `api`), which lists everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
 //! (`tests/documents.rs`) holds the two together.
 
+mod blame;
 mod change_set;
 mod event;
 mod node;
@@ -14,6 +15,7 @@ mod problem;
 mod record;
 mod zone;
 
+pub use blame::BlameRow;
 pub use change_set::{ChangeInput, ChangeSet, Op};
 pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
 pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
