@@ -5,7 +5,8 @@
 //! cargo bench -p conn3ction-dns --bench past -- [names=100000] [events=10000,1000000] [seconds=2] [rounds=3]
 //! ```
 //! Prints for each history rate and processor time per answer, each also as a ratio to the live answers of the same
-//! server. On a busy machine trust the second figure. Loopback only; 1,024 questions in flight.
+//! server. On a busy machine trust the second figure. Loopback only; 1,024 questions in flight. `sockets=no` measures
+//! answering alone, packet to packet, on one thread.
 
 #[path = "../answers/load.rs"]
 #[expect(dead_code, reason = "the other bench has an echo, too")]
@@ -18,7 +19,7 @@ mod zone;
 
 use std::{
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -27,7 +28,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use conn3ction_dns::{
-    EventNote, History, Moment, Moments, NoMoment, Server,
+    EventNote, History, Moment, Moments, NoMoment, Server, Transport, answer_with_history,
     server::{AddressList, Config},
     store::{Sealed, Store, Version},
 };
@@ -47,22 +48,38 @@ fn main() -> anyhow::Result<()> {
     if let ["serve", names, events, tier] = arguments[..] {
         return past(names.parse()?, events.parse()?, tier == "sealed");
     }
+    if let ["answer", names, events, tier] = arguments[..] {
+        return answer_alone(names.parse()?, events.parse()?, tier == "sealed");
+    }
     if let ["seal", names, events, path] = arguments[..] {
         let store = history(names.parse()?, events.parse()?)?;
         return Ok(store.seal(store.published(), Path::new(path), |_| Ok(()))?);
     }
     let (mut names, mut seconds, mut rounds, mut histories) = (100_000, 2.0, 3, vec![10_000, 1_000_000]);
+    let mut sockets = true;
     for argument in arguments {
         match argument.split_once('=').with_context(|| format!("{argument} is no setting"))? {
             ("names", value) => names = value.parse()?,
             ("seconds", value) => seconds = value.parse()?,
             ("rounds", value) => rounds = value.parse()?,
+            ("sockets", value) => sockets = value != "no",
             ("events", value) => histories = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             _ => bail!("{argument} is no setting"),
         }
     }
     // The load on one processor, the server on the other.
     Command::new("taskset").args(["-cp", "1", &std::process::id().to_string()]).output()?;
+    if !sockets {
+        for events in histories {
+            for tier in ["memory", "sealed"] {
+                println!("\n{names} names, {events} events, {tier}");
+                let mut command = Command::new("taskset");
+                command.args(["-c", "0"]).arg(std::env::current_exe()?);
+                command.args(["answer", &names.to_string(), &events.to_string(), tier]).status()?;
+            }
+        }
+        return Ok(());
+    }
     let empty = Running::start(names, 0, "memory")?.resident()?;
     for events in histories {
         for tier in ["memory", "sealed"] {
@@ -82,16 +99,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(server: &Running, names: usize, events: u64, seconds: f64, rounds: usize) -> anyhow::Result<()> {
-    let kinds = [("live", 65_001), ("as of a revision", 65_353), ("live", 65_001), ("as of a time", 65_353)];
-    let questions = kinds.map(|(kind, code)| {
-        let by_time = kind == "as of a time";
-        let texts = Random(7).moments(events, by_time || kind == "live");
-        zone::questions(names, QUESTIONS)
-            .into_iter()
-            .zip(texts)
-            .map(move |(question, text)| with_option(question, code, &text))
-            .collect::<Vec<_>>()
-    });
+    let questions = questions(names, events);
     let mut best = [(0.0f64, f64::INFINITY); 4];
     for _ in 0..rounds {
         for (questions, best) in questions.iter().zip(&mut best) {
@@ -105,8 +113,7 @@ fn measure(server: &Running, names: usize, events: u64, seconds: f64, rounds: us
             *best = (best.0.max(load.answers as f64 / load.seconds), best.1.min(cpu));
         }
     }
-    for ((kind, _), (rate, cpu)) in kinds.iter().zip(best).skip(1).step_by(2) {
-        let live = if *kind == "as of a time" { best[2] } else { best[0] };
+    for (kind, live, (rate, cpu)) in [(KINDS[1], best[0], best[1]), (KINDS[3], best[2], best[3])] {
         println!(
             "  {kind:<18} {rate:>9.0}/s ({:.2} of live)  {cpu:.2} us each ({:.2} of live)",
             rate / live.0,
@@ -114,6 +121,51 @@ fn measure(server: &Running, names: usize, events: u64, seconds: f64, rounds: us
         );
     }
     Ok(())
+}
+
+/// What is asked: the live answer with an option as long as that of what follows it, and that.
+const KINDS: [&str; 4] = ["live", "as of a revision", "live", "as of a time"];
+
+fn questions(names: usize, events: u64) -> [Vec<Vec<u8>>; 4] {
+    [(65_001, false), (65_353, false), (65_001, true), (65_353, true)].map(|(code, by_time)| {
+        let texts = Random(7).moments(events, by_time);
+        let questions = zone::questions(names, QUESTIONS).into_iter().zip(texts);
+        questions.map(|(question, text)| with_option(question, code, &text)).collect()
+    })
+}
+
+/// Answers by turns: the least processor time that a round took of each kind.
+fn answer_alone(names: usize, events: u64, sealed: bool) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (store, _) = opened(names, events, sealed, directory.path())?;
+    let history = access(&store);
+    let questions = questions(names, events);
+    let mut best = [f64::INFINITY; 4];
+    let mut out = [0; 1232];
+    for _ in 0..30 {
+        for (questions, best) in questions.iter().zip(&mut best) {
+            let begin = thread_nanoseconds()?;
+            for batch in questions.chunks(64) {
+                let live = store.now();
+                for question in batch {
+                    let (peer, transport) = (Ipv4Addr::LOCALHOST.into(), Transport::Udp { max_size: 1232 });
+                    let octets = answer_with_history(Some(&history), &live, question, peer, transport, &mut out);
+                    ensure!(octets.is_some(), "every question has an answer");
+                }
+            }
+            *best = best.min((thread_nanoseconds()? - begin) / QUESTIONS as f64);
+        }
+    }
+    for (kind, live, each) in [(KINDS[1], best[0], best[1]), (KINDS[3], best[2], best[3])] {
+        println!("  {kind:<18} {each:>5.0} ns, live {live:.0} ns");
+    }
+    Ok(())
+}
+
+/// Processor time of this thread.
+fn thread_nanoseconds() -> anyhow::Result<f64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(told.split(' ').next().context("a number")?.parse()?)
 }
 
 /// xorshift64: the same questions in every run.
@@ -197,7 +249,24 @@ impl Drop for Running {
 /// Serves a zone of `names` names in which `events` gave one name after another another address.
 fn past(names: usize, events: u64, sealed: bool) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("answers.sealed");
+    let (store, ready) = opened(names, events, sealed, directory.path())?;
+    println!("{}", ready.as_secs_f64());
+    let history = access(&store);
+    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let config = Config { listen, udp_threads: 1, history: Some(history), ..Config::default() };
+    let server = Server::bind(config, store)?;
+    println!("{}", server.addresses()[0]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    Ok(runtime.block_on(server.run(CancellationToken::new()))?)
+}
+
+fn access(store: &Arc<Store>) -> History {
+    History { moments: Arc::new(Past(store.clone())), allow: AddressList::loopback(), suffix: None }
+}
+
+/// Such a store, and how long it took to open if it is sealed.
+fn opened(names: usize, events: u64, sealed: bool, directory: &Path) -> anyhow::Result<(Arc<Store>, Duration)> {
+    let path = directory.join("answers.sealed");
     let store = if sealed {
         // By a process of its own, so that none of its memory is counted here.
         let mut command = Command::new(std::env::current_exe()?);
@@ -212,14 +281,7 @@ fn past(names: usize, events: u64, sealed: bool) -> anyhow::Result<()> {
         Some(store) => store,
         None => Store::open(&Sealed::open(&path)?).0,
     };
-    println!("{}", begin.elapsed().as_secs_f64());
-    let history = History { moments: Arc::new(Past(store.clone())), allow: AddressList::loopback(), suffix: None };
-    let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    let config = Config { listen, udp_threads: 1, history: Some(history), ..Config::default() };
-    let server = Server::bind(config, store)?;
-    println!("{}", server.addresses()[0]);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    Ok(runtime.block_on(server.run(CancellationToken::new()))?)
+    Ok((store, begin.elapsed()))
 }
 
 fn history(names: usize, events: u64) -> anyhow::Result<Arc<Store>> {

@@ -8,11 +8,13 @@
 mod index;
 pub(crate) mod labels;
 pub(crate) mod node;
+mod older;
 mod order;
 mod origin;
 mod past;
 mod sealed;
 mod segments;
+mod ticks;
 mod view;
 mod writer;
 mod zone;

@@ -6,13 +6,16 @@
 use conn3ction_schemas::{RecordSet, RecordType, SetKey};
 use triomphe::ThinArc;
 
-use super::Version;
+use super::{
+    Version,
+    older::{self, Block, Older},
+};
 
 pub(crate) type Node = ThinArc<Head, u8>;
 
 /// Octets of a directory entry: type, covered type, length of the records, since.
 const ENTRY: usize = 16;
-/// The same, and where the records start in the file.
+/// The same, and where the records start.
 pub(super) const SEALED_ENTRY: usize = ENTRY + 8;
 /// Octets of a record before its rdata.
 pub(crate) const RECORD_HEAD: usize = 12;
@@ -23,14 +26,22 @@ pub(crate) struct Head {
     since: Version,
     /// The version in which a record set of this owner last changed.
     changed: Version,
-    /// The state before, and one further back: a search walks both in logarithmic time (a skew-binary list).
-    older: Option<Node>,
-    jump: Option<Node>,
-    /// How many states are older.
-    place: u32,
+    /// The states before.
+    older: Option<Block>,
     sets: u16,
     owner: u8,
     facts: Facts,
+}
+
+impl Head {
+    pub(super) fn since(&self) -> Version {
+        self.since
+    }
+
+    /// The older state that held at `version`.
+    pub(super) fn older(&self, version: Version) -> Option<Older> {
+        Older::find(self.older.as_ref()?, version)
+    }
 }
 
 /// What a lookup asks of an owner, so that it need not search its sets.
@@ -81,8 +92,8 @@ pub(crate) struct State<'a> {
 enum Sets<'a> {
     /// A directory, and the records in its order.
     Node { directory: &'a [u8], records: &'a [u8] },
-    /// A directory that says where each set's records start in `file`: equal ones are there once.
-    Sealed { directory: &'a [u8], file: &'a [u8] },
+    /// A directory that says where each set's records start in `octets`: equal ones are there once.
+    Placed { directory: &'a [u8], octets: &'a [u8] },
 }
 
 /// One record set within a node.
@@ -112,29 +123,14 @@ impl<'a> State<'a> {
         Self { since, changed, facts, owner, sets: Sets::Node { directory, records } }
     }
 
-    /// A state whose directory has the sealed form, in `file`.
-    pub(super) fn sealed(
+    /// A state whose directory says where in `octets` the records are.
+    pub(super) fn placed(
         (since, changed, facts): (Version, Version, Facts),
         owner: &'a [u8],
         directory: &'a [u8],
-        file: &'a [u8],
+        octets: &'a [u8],
     ) -> Self {
-        Self { since, changed, facts, owner, sets: Sets::Sealed { directory, file } }
-    }
-
-    /// The state that held at `version`: this one or an older one.
-    pub(crate) fn node_at(node: &'a Node, version: Version) -> Option<&'a Node> {
-        let mut node = node;
-        loop {
-            let head = &node.header.header;
-            if head.since <= version {
-                return Some(node);
-            }
-            node = match &head.jump {
-                Some(jump) if jump.header.header.since > version => jump,
-                _ => head.older.as_ref()?,
-            };
-        }
+        Self { since, changed, facts, owner, sets: Sets::Placed { directory, octets } }
     }
 
     /// The labels below the apex; empty for the apex.
@@ -144,27 +140,27 @@ impl<'a> State<'a> {
 
     pub(crate) fn has_sets(&self) -> bool {
         match self.sets {
-            Sets::Node { directory, .. } | Sets::Sealed { directory, .. } => !directory.is_empty(),
+            Sets::Node { directory, .. } | Sets::Placed { directory, .. } => !directory.is_empty(),
         }
     }
 
     /// The record sets in the order of their keys.
     pub(crate) fn sets(&self) -> impl Iterator<Item = StoredSet<'a>> + use<'a> {
-        let (directory, entry_len, mut rest, file) = match self.sets {
+        let (directory, entry_len, mut rest, placed) = match self.sets {
             Sets::Node { directory, records } => (directory, ENTRY, records, None),
-            Sets::Sealed { directory, file } => (directory, SEALED_ENTRY, &[][..], Some(file)),
+            Sets::Placed { directory, octets } => (directory, SEALED_ENTRY, &[][..], Some(octets)),
         };
         directory.chunks_exact(entry_len).map(move |entry| {
             let len = number::<4>(&entry[4..8]) as usize;
-            let records = match file {
+            let records = match placed {
                 None => {
                     let (own, others) = rest.split_at(len);
                     rest = others;
                     own
                 }
-                Some(file) => {
+                Some(octets) => {
                     let at = number::<8>(&entry[ENTRY..]) as usize;
-                    file.get(at..at.saturating_add(len)).unwrap_or_default()
+                    octets.get(at..at.saturating_add(len)).unwrap_or_default()
                 }
             };
             let key = SetKey {
@@ -206,18 +202,19 @@ pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])>
     })
 }
 
-/// Builds nodes; its buffer is used again and again.
+/// Builds nodes; its buffers are used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     octets: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 /// What the next state of an owner grows from.
 pub(super) struct Base<'a> {
     /// The newest state, if its life goes on.
     pub(super) now: Option<State<'a>>,
-    /// The node that the new one comes after: the newest of an earlier version.
-    pub(super) older: Option<Node>,
+    /// The newest node, of whatever life.
+    pub(super) newest: Option<&'a Node>,
     /// The owner's labels below the apex.
     pub(super) owner: &'a [u8],
     /// Whether existing names stand below.
@@ -296,22 +293,18 @@ impl Builder {
         self.node(base, version, changed, sets().count(), facts)
     }
 
-    fn node(&self, base: &Base<'_>, version: Version, changed: Version, sets: usize, facts: Facts) -> Node {
-        let older = base.older.clone();
-        let jump = older.as_ref().and_then(|older| {
-            let before = &older.header.header;
-            let Some(jump) = &before.jump else { return Some(older.clone()) };
-            let far = &jump.header.header;
-            let even = far
-                .jump
-                .as_ref()
-                .is_some_and(|farther| before.place - far.place == far.place - farther.header.header.place);
-            if even { far.jump.clone() } else { Some(older.clone()) }
+    fn node(&mut self, base: &Base<'_>, version: Version, changed: Version, sets: usize, facts: Facts) -> Node {
+        let older = base.newest.and_then(|newest| {
+            let head = &newest.header.header;
+            if head.since < version {
+                return Some(older::pack(head.older.as_ref(), &State::of(newest), &mut self.packed));
+            }
+            // Of the same version, still unpublished: it is replaced without a trace.
+            head.older.clone()
         });
-        let place = older.as_ref().map_or(0, |older| older.header.header.place + 1);
         // Names have at most 255 octets, owners at most 65,536 types.
         let (owner, sets) = (base.owner.len() as u8, sets as u16);
-        let head = Head { since: version, changed, older, jump, place, sets, owner, facts };
+        let head = Head { since: version, changed, older, sets, owner, facts };
         ThinArc::from_header_and_slice(head, &self.octets)
     }
 }
@@ -327,27 +320,4 @@ pub(super) fn entry(octets: &mut Vec<u8>, key: SetKey, len: usize, since: Versio
 /// Whether a set makes its owner a name of the zone's tree.
 fn makes_exist(key: SetKey) -> bool {
     key.rtype != RecordType::NSEC3 && key.covered != RecordType::NSEC3
-}
-
-/// The node that a node of `version` comes after: `newest` itself, or what that one came after if it is of the same
-/// version, still unpublished, and so replaced without a trace.
-pub(super) fn predecessor(newest: &Node, version: Version) -> Option<Node> {
-    let head = &newest.header.header;
-    if head.since < version { Some(newest.clone()) } else { head.older.clone() }
-}
-
-impl Drop for Head {
-    /// Lets go of a long history in a loop; recursion would overflow the stack at some 10,000 versions.
-    fn drop(&mut self) {
-        self.jump = None;
-        let mut next = self.older.take();
-        while let Some(mut node) = next {
-            next = node.with_arc_mut(|arc| {
-                triomphe::Arc::get_mut(arc).and_then(|state| {
-                    state.header_mut().jump = None;
-                    state.header_mut().older.take()
-                })
-            });
-        }
-    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Elements of the first segment; segment `k` after it holds `FIRST << k`.
-const FIRST: usize = 8;
+pub(super) const FIRST: usize = 8;
 /// Segments that hold the remaining places of a `u32` index.
 const MORE: usize = 29;
 
@@ -35,6 +35,15 @@ impl<T: Default> Segments<T> {
             None => self.first.get()?.get(index as usize),
             Some((segment, place)) => self.more.get()?[segment].get()?.get(place),
         }
+    }
+
+    /// The elements from `index` to the end of its segment. Segments begin and end at multiples of [`FIRST`].
+    pub(super) fn run(&self, index: u32) -> &[T] {
+        let found = match locate(index) {
+            None => self.first.get().and_then(|first| first.get(index as usize..)),
+            Some((segment, place)) => self.more.get().and_then(|more| more[segment].get()?.get(place..)),
+        };
+        found.unwrap_or_default()
     }
 
     /// The element at `index`; its segment is made if need be.
@@ -94,13 +103,9 @@ impl<T: Row> Timeline<T> {
 
     /// What holds at `version`, and since when; `None` before the first value.
     pub(super) fn at(&self, version: Version) -> Option<(Version, T)> {
-        self.last(|since, _| since <= version)
-    }
-
-    /// The last value that `holds`, which must be true of all values up to some point and false of all behind it.
-    pub(super) fn last(&self, holds: impl Fn(Version, &T) -> bool) -> Option<(Version, T)> {
-        last(self.len.load(Ordering::Acquire), |place| self.entry(place), &holds)
-            .or_else(|| self.sealed.as_ref().and_then(|column| last(column.len(), |place| column.row(place), &holds)))
+        let holds = |since, _: &T| since <= version;
+        last(self.len.load(Ordering::Acquire), |place| self.entry(place), holds)
+            .or_else(|| self.sealed.as_ref().and_then(|column| last(column.len(), |place| column.row(place), holds)))
     }
 }
 
@@ -126,7 +131,6 @@ pub(super) fn last<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::zone::Tick;
 
     #[test]
     fn every_index_has_one_place() {
@@ -135,21 +139,5 @@ mod tests {
             assert!(seen.insert(locate(index).map_or((usize::MAX, index as usize), |place| place)));
         }
         assert_eq!(locate(u32::MAX), Some((28, (1 << 31) - 1)));
-    }
-
-    #[test]
-    fn a_timeline_shows_what_held_at_each_version() {
-        let tick = |records| Tick { records, ..Tick::default() };
-        let line = Timeline::new(None);
-        assert_eq!(line.at(Version(9)), None);
-        for step in 1..100u64 {
-            line.push(Version(step * 10), tick(step as u32));
-        }
-        line.push(Version(990), tick(1000));
-        assert_eq!(line.at(Version(9)), None);
-        for asked in 10..990u64 {
-            assert_eq!(line.at(Version(asked)), Some((Version(asked / 10 * 10), tick(asked as u32 / 10))));
-        }
-        assert_eq!(line.at(Version(990)), Some((Version(990), tick(1000))));
     }
 }

@@ -26,8 +26,6 @@ pub struct ZoneView<'v> {
     zone: &'v Zone,
     version: Version,
     life: Life,
-    last: Version,
-    tick: Tick,
 }
 
 /// An owner that has record sets in its view's version.
@@ -141,18 +139,19 @@ impl View {
     }
 
     pub(super) fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
-        let (last, tick) = self.tick(zone)?;
-        // A zone comes and goes in versions that touch it, so none of its lives begins or ends between `last` and here.
-        let life = zone.lives.at(last)?.1?;
-        let version = if self.time.is_some() { last } else { self.version };
-        Some(ZoneView { zone, version, life, last, tick })
+        let version = match self.time {
+            None => self.version,
+            Some(time) => zone.ticks.at_time(self.version, time)?.0,
+        };
+        let life = zone.lives.at(version)?.1?;
+        Some(ZoneView { zone, version, life })
     }
 
     /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
     pub(super) fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
         match self.time {
             None => zone.ticks.at(self.version),
-            Some(time) => zone.ticks.last(|since, tick| since <= self.version && tick.time <= time),
+            Some(time) => zone.ticks.at_time(self.version, time),
         }
     }
 }
@@ -168,9 +167,15 @@ impl<'v> ZoneView<'v> {
         self.version
     }
 
+    /// The last version that touched the zone, and what it left. Most answers need neither, and for those of the past
+    /// this is a search.
+    fn tick(&self) -> (Version, Tick) {
+        self.zone.ticks.at(self.version).unwrap_or_default()
+    }
+
     /// The serial that the SOA shows.
     pub fn serial(&self) -> Serial {
-        self.tick.serial.or_else(|| self.soa_serial()).unwrap_or(Serial(0))
+        self.set_serial().or_else(|| self.soa_serial()).unwrap_or(Serial(0))
     }
 
     fn soa_serial(&self) -> Option<Serial> {
@@ -182,7 +187,7 @@ impl<'v> ZoneView<'v> {
 
     /// The serial to show instead of the one in the stored SOA.
     pub(crate) fn set_serial(&self) -> Option<Serial> {
-        self.tick.serial
+        self.tick().1.serial
     }
 
     /// The version in which the zone was created (again).
@@ -197,22 +202,22 @@ impl<'v> ZoneView<'v> {
 
     /// The last version that changed anything in the zone.
     pub fn last_change(&self) -> Version {
-        self.last
+        self.tick().0
     }
 
     /// When that version took effect.
     pub fn changed_at(&self) -> Timestamp {
-        self.tick.time
+        self.tick().1.time
     }
 
     /// The number of records.
     pub fn record_count(&self) -> u64 {
-        self.tick.records.into()
+        self.tick().1.records.into()
     }
 
     /// The number of record sets.
     pub fn set_count(&self) -> u64 {
-        self.tick.sets.into()
+        self.tick().1.sets.into()
     }
 
     /// `name` if it has record sets here.
@@ -420,7 +425,7 @@ impl<'v> OwnerView<'v> {
 
     fn set_view<'a>(&self, stored: StoredSet<'a>) -> SetView<'a> {
         let is_soa = stored.key.rtype == RecordType::SOA && self.held.state().owner().is_empty();
-        SetView { stored, serial: self.zone.tick.serial.filter(|_| is_soa) }
+        SetView { stored, serial: if is_soa { self.zone.set_serial() } else { None } }
     }
 }
 

@@ -6,7 +6,7 @@ use conn3ction_schemas::{Name, RecordSet, Serial, SetKey, Timestamp};
 
 use super::{
     Store, Version, Zones, labels,
-    node::{Base, Builder, Facts, Node, State, predecessor},
+    node::{Base, Builder, Facts, Node, State},
     order::Order,
     zone::{Held, Life, Tick, Zone},
 };
@@ -281,8 +281,8 @@ impl Working {
         let nsec3 = Order::of_sorted(sealed.nsec3());
         zone.order.store(order.clone());
         zone.nsec3.store(nsec3.clone());
-        let life = zone.lives.last(|_, _| true).and_then(|(_, life)| life);
-        let tick = zone.ticks.last(|_, _| true).map(|(_, tick)| tick).unwrap_or_default();
+        let life = zone.lives.at(Version(u64::MAX)).and_then(|(_, life)| life);
+        let tick = zone.ticks.newest().map(|(_, tick)| tick).unwrap_or_default();
         let names = sealed.children().map(NameNotes).collect();
         Self { life, tick, is_touched: false, order, nsec3, names }
     }
@@ -292,11 +292,10 @@ impl Working {
         let born = self.life.map_or(version, |life| life.since);
         Base {
             now: found.map(|(_, held)| held.state()).filter(|state| state.since >= born),
-            older: match found {
-                Some((_, Held::Newest(node))) => node.as_ref().and_then(|node| predecessor(node, version)),
-                Some((_, Held::Past(node))) => predecessor(node, version),
+            newest: match found {
+                Some((_, Held::Newest(node))) => node.as_ref(),
                 // A sealed state is found without a link to it.
-                Some((_, Held::Sealed(_))) | None => None,
+                Some((_, Held::Older(_) | Held::Sealed(_))) | None => None,
             },
             owner,
             has_children: found.is_some_and(|(number, _)| self.names[*number as usize].children() > 0),

@@ -12,9 +12,11 @@ use super::{
     Version,
     index::Index,
     node::{Node, State},
+    older::Older,
     order::Order,
     sealed::{Row, SealedZone},
     segments::{Segments, Timeline},
+    ticks::Ticks,
 };
 
 pub(super) type Slot = ArcSwapAny<Option<Node>>;
@@ -24,7 +26,7 @@ pub(super) type Slot = ArcSwapAny<Option<Node>>;
 pub(super) struct Zone {
     pub(super) apex: Name,
     pub(super) lives: Timeline<Option<Life>>,
-    pub(super) ticks: Timeline<Tick>,
+    pub(super) ticks: Ticks,
     pub(super) index: Index,
     pub(super) slots: Segments<Slot>,
     pub(super) order: ArcSwap<Order>,
@@ -61,7 +63,7 @@ impl Zone {
         Self {
             apex,
             lives: Timeline::new(sealed.as_ref().map(SealedZone::lives)),
-            ticks: Timeline::new(sealed.as_ref().map(SealedZone::ticks)),
+            ticks: Ticks::new(sealed.as_ref().map(SealedZone::ticks)),
             index: Index::new(),
             slots: Segments::new(),
             order: ArcSwap::default(),
@@ -111,17 +113,18 @@ impl Zone {
     pub(super) fn at<'z>(&'z self, number: u32, newest: Held<'z>, version: Version) -> Option<Held<'z>> {
         match &newest {
             Held::Newest(node) => {
-                let node = node.as_ref()?;
-                match State::node_at(node, version) {
-                    Some(then) if std::ptr::eq(node, then) => return Some(newest),
-                    Some(then) => return Some(Held::Past(then.clone())),
-                    // All that is in memory is younger.
-                    None => {}
+                let head = &node.as_ref()?.header.header;
+                if head.since() <= version {
+                    return Some(newest);
                 }
+                if let Some(older) = head.older(version) {
+                    return Some(Held::Older(older));
+                }
+                // All that is in memory is younger.
             }
-            Held::Past(node) if State::of(node).since <= version => return Some(newest),
+            Held::Older(older) if older.state().since <= version => return Some(newest),
             Held::Sealed(state) if state.since <= version => return Some(newest),
-            Held::Past(_) | Held::Sealed(_) => {}
+            Held::Older(_) | Held::Sealed(_) => {}
         }
         self.sealed.as_ref()?.at(number, version).map(Held::Sealed)
     }
@@ -179,7 +182,7 @@ impl Depths {
 #[derive(Debug)]
 pub(crate) enum Held<'z> {
     Newest(Guard<Option<Node>>),
-    Past(Node),
+    Older(Older),
     Sealed(State<'z>),
 }
 
@@ -187,7 +190,7 @@ impl Held<'_> {
     pub(crate) fn state(&self) -> State<'_> {
         match self {
             Self::Newest(node) => node.as_ref().map_or(State::NOTHING, State::of),
-            Self::Past(node) => State::of(node),
+            Self::Older(older) => older.state(),
             Self::Sealed(state) => *state,
         }
     }

@@ -334,7 +334,7 @@ impl SealedZone {
             (be64(file, at)?, *file.get(at + 8)?, *file.get(at + 9)?, *file.get(at + 10)?);
         let sets = usize::from(u16::from_be_bytes([high, low]));
         let directory = file.get(at + 11..at + 11 + sets * SEALED_ENTRY)?;
-        Some(State::sealed((Version(since), Version(changed), Facts(facts)), name.owner, directory, file))
+        Some(State::placed((Version(since), Version(changed), Facts(facts)), name.owner, directory, file))
     }
 }
 

@@ -11,7 +11,6 @@ use super::{FOOTER, MAGIC, Row, Section, hash};
 use crate::store::{
     Store, Version, Zones, labels,
     node::{self, Facts, State},
-    segments::Timeline,
     writer::NameNotes,
     zone::Zone,
 };
@@ -163,8 +162,8 @@ fn write_zone(zone: &Zone, version: Version, seed: u64, out: &mut Out) -> io::Re
         index: out.put_all(index(&hashes).into_iter().map(u64::to_be_bytes))?,
         children: out.put_all(children.into_iter().map(u32::to_be_bytes))?.0,
         nsec3: out.put_all(nsec3.into_iter().map(u32::to_be_bytes))?,
-        lives: put_rows(&zone.lives, version, out)?,
-        ticks: put_rows(&zone.ticks, version, out)?,
+        lives: put_rows(zone.lives.iter(), version, out)?,
+        ticks: put_rows(zone.ticks.iter(), version, out)?,
         depths: [names_at, cuts_at, dnames_at],
         states,
     })
@@ -244,8 +243,12 @@ fn index(hashes: &[u32]) -> Vec<u64> {
     words
 }
 
-fn put_rows<T: Row>(line: &Timeline<T>, version: Version, out: &mut Out) -> io::Result<(u64, u64)> {
-    let rows = line.iter().take_while(|(since, _)| *since <= version).map(|(since, value)| {
+fn put_rows<T: Row>(
+    rows: impl Iterator<Item = (Version, T)>,
+    version: Version,
+    out: &mut Out,
+) -> io::Result<(u64, u64)> {
+    let rows = rows.take_while(|(since, _)| *since <= version).map(|(since, value)| {
         let [a, b, c] = value.row();
         let mut row = [0; super::ROW];
         for (place, number) in row.chunks_exact_mut(8).zip([since.0, a, b, c]) {
