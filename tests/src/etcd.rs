@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::{Ran, tool};
+use crate::{Ran, free_address, tool};
 
 /// A running etcd; killed when dropped.
 pub struct Etcd {
@@ -28,7 +27,7 @@ impl Etcd {
     ///
     /// It is not installed or does not answer; what it printed is the error.
     pub fn start(arguments: &[&str]) -> anyhow::Result<Self> {
-        Self::start_by("exec", &free_address()?, &free_address()?, arguments)
+        Self::start_by("exec", &free_address().to_string(), &free_address().to_string(), arguments)
     }
 
     /// Starts it by the shell words `launcher`, which must end in an `exec` of what follows, listening on `client` and
@@ -154,13 +153,4 @@ impl Drop for Etcd {
         // It may have ended already.
         let _ = self.kill();
     }
-}
-
-/// A loopback address that is free now.
-///
-/// # Errors
-///
-/// The system's.
-pub fn free_address() -> anyhow::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

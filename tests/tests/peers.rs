@@ -9,7 +9,7 @@ use std::{
 use conn3ction_tests::{
     Conn3ction,
     corpus::{Message, ask, corpus, differences, questions, zones},
-    root, shell, tool,
+    free_address, root, shell, tool,
 };
 
 /// A child that ends with the test.
@@ -114,15 +114,11 @@ fn start(server: &str, command: &mut Command, port: u16) -> anyhow::Result<Ends>
     Ok(peer)
 }
 
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 #[test]
 fn knot_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = served(data.path())?;
-    let (port, here) = (free_port()?, data.path().display());
+    let (port, here) = (free_address().port(), data.path().display());
     let mut config = format!(
         "server:\n  rundir: {here}\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
          database:\n  storage: {here}/knot\nzone:\n"
@@ -140,7 +136,7 @@ fn knot_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
 fn nsd_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = served(data.path())?;
-    let (port, here) = (free_port()?, data.path().display());
+    let (port, here) = (free_address().port(), data.path().display());
     let mut config = format!(
         "server:\n  ip-address: 127.0.0.1@{port}\n  server-count: 1\n  database: \"\"\n  username: \"\"\n  zonesdir: {here}\n  \
          pidfile: \"\"\n  xfrdfile: {here}/xfrd\n  xfrdir: {here}\n  zonelistfile: {here}/zones\n  minimal-responses: yes\n\
@@ -159,7 +155,7 @@ fn nsd_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
 fn coredns_as_secondary_answers_the_same() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = served(data.path())?;
-    let port = free_port()?;
+    let port = free_address().port();
     let shipped = std::fs::read_to_string(root().join("deploy/Corefile.secondary"))?;
     let here = shipped.replace(":53 ", &format!(":{port} ")).replace("127.0.0.1:1053", &server.dns.to_string());
     let zones = zones()?.into_iter().filter(|zone| serves("coredns", zone));
