@@ -522,7 +522,7 @@ impl NodeState {
         outcome
     }
 
-    fn note(&self, outcome: &Result<Outcome, SubmitError<Refusal>>) {
+    pub(crate) fn note(&self, outcome: &Result<Outcome, SubmitError<Refusal>>) {
         if let Ok(Outcome::Committed(event)) = outcome {
             self.saw_head(event.revision());
         }

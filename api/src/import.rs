@@ -169,6 +169,7 @@ pub async fn submit<H: StateAtHead>(
             scope: PlannedScope::Zones,
             content: PlannedContent::Zone(incoming.clone()),
             time: None,
+            of: None,
         }))
     })
     .await

@@ -26,6 +26,7 @@ pub mod past;
 mod path;
 pub mod plan;
 mod responder;
+pub mod rollback;
 #[cfg(feature = "etcd")]
 mod sweep;
 

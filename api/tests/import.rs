@@ -223,6 +223,7 @@ async fn a_command_behind_an_import_in_the_same_batch_sees_what_came_and_went() 
         let incoming = Arc::new(text(mode, file));
         let planned = Arc::new(Planned {
             time: None,
+            of: None,
             kind: Kind::ZoneImported,
             planned_at: Revision(1),
             zones: vec![PlannedZone {

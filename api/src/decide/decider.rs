@@ -7,7 +7,7 @@ use conn3ction_ledger::{
     committer::{Decider, Decision, Next},
 };
 use conn3ction_schemas::{
-    Timestamp, ZoneChange,
+    ZoneChange,
     event::{Draft, DraftBody, Kind},
 };
 use futures::future::BoxFuture;
@@ -73,12 +73,13 @@ impl<H: StateAtHead> Decider for Decisions<H> {
             Decided::Unchanged { revision, replayed } => Decision::Unchanged { revision, replayed },
             Decided::Event(facts) => {
                 let body = DraftBody::inline(&facts.deltas);
-                Decision::Append(draft(envelope, facts.kind, facts.zones, None, body))
+                Decision::Append(draft(envelope, facts.kind, facts.zones, body))
             }
             Decided::Planned(zones, planned) => {
                 // An author's clock may run ahead; nothing takes effect before it is stored.
                 let time = planned.time.map(|time| time.min(next.committed_at));
-                Decision::Append(draft(envelope, planned.kind, zones, time, planned.body.clone()))
+                let draft = draft(envelope, planned.kind, zones, planned.body.clone());
+                Decision::Append(Draft { of: planned.of, time, ..draft })
             }
         })
     }
@@ -99,7 +100,7 @@ fn untouched(importing: &Importing, decided: &Decided) -> Result<(), Refusal> {
     Refusal::of(held.collect()).map_or(Ok(()), Err)
 }
 
-fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, time: Option<Timestamp>, body: DraftBody) -> Draft {
+fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, body: DraftBody) -> Draft {
     Draft {
         id: envelope.event_id,
         kind,
@@ -110,7 +111,7 @@ fn draft(envelope: &Envelope, kind: Kind, zones: Vec<ZoneChange>, time: Option<T
         reason: envelope.reason.clone(),
         zones,
         of: None,
-        time,
+        time: None,
         body,
     }
 }

@@ -95,6 +95,12 @@ impl State for Live {
                 Some(living) => living.name_changed(owner).max(Some(living.since())),
                 None => self.view.last_change(zone),
             },
+            Scope::Under(zone, top) => match self.view.zone(zone) {
+                // It costs the names below, so the zone is asked first.
+                Some(living) if living.last_change() <= Version::from(than) => None,
+                Some(living) => living.subtree_changed(top).max(Some(living.since())),
+                None => self.view.last_change(zone),
+            },
             Scope::Set(zone, owner, key) => {
                 let changed = self.view.changed_since(zone, owner, key, Version::from(than));
                 let zone = changed.then(|| self.view.zone(zone)).flatten();

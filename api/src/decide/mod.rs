@@ -12,6 +12,7 @@ mod guard;
 pub mod input;
 mod live;
 pub mod overlay;
+mod part;
 pub mod planned;
 mod refusal;
 mod resolve;
@@ -24,17 +25,21 @@ mod zones;
 
 use std::sync::Arc;
 
-use conn3ction_schemas::{Delta, RecordSet, Revision, ZoneChange, event::Kind};
+use conn3ction_schemas::{
+    Delta, Name, RecordSet, RecordType, Revision, SetKey, ZoneChange,
+    event::{Kind, ZoneLife},
+};
 
 pub use command::{Command, Envelope, Intent};
 pub use live::Live;
+pub use part::{Part, Within};
 use planned::Planned;
 pub use refusal::{BadItem, Place, Refusal, RefusalKind};
 pub use rules::MAX_SETS_AT_A_NAME;
 pub use state::{Held, Scope, State, ZoneState};
 use warnings::Warning;
 pub use work::Facts;
-use work::Work;
+use work::{SetId, Work};
 
 /// The most deltas that a command is decided with inside the committer; larger ones are planned outside.
 pub const MAX_DELTAS: usize = 1_000;
@@ -103,6 +108,45 @@ pub fn outcome<S: State + ?Sized>(
         warnings::names_hidden(state, &new.name, warnings);
     }
     Ok(facts)
+}
+
+/// Record sets to be put back as they were, and the zones that come or go with that.
+#[derive(Debug, Clone, Default)]
+pub struct PutBack {
+    /// Zones that come or go.
+    pub lives: Vec<(Name, ZoneLife)>,
+    /// Zone, owner and key of each set, and what it was.
+    pub sets: Vec<(Name, Name, SetKey, Option<RecordSet>)>,
+}
+
+/// What putting record sets back comes to, with all its warnings; `None` if they are so already.
+///
+/// # Errors
+///
+/// A refusal with every rule that the outcome would break: what was there once may not fit what is beside it now.
+pub fn put_back<S: State + ?Sized>(
+    state: &S,
+    kind: Kind,
+    back: PutBack,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Facts>, Refusal> {
+    let signature = SetKey::rrsig(RecordType::SOA);
+    let signed = back.sets.iter().filter(|(zone, owner, key, set)| set.is_some() && owner == zone && *key == signature);
+    if let Some(refusal) = Refusal::of(signed.map(|(zone, ..)| rules::was_signed_elsewhere(zone)).collect()) {
+        return Err(refusal);
+    }
+    let mut work = Work::new(state);
+    for (zone, life) in back.lives {
+        work.live(zone, life);
+    }
+    for (zone, owner, key, set) in back.sets {
+        work.put(SetId { zone, owner, key }, set, 0);
+    }
+    if let Some(refusal) = Refusal::of(rules::check(&work, &[])) {
+        return Err(refusal);
+    }
+    warnings::outcome(&work, warnings);
+    Ok(work.finish(kind, warnings))
 }
 
 /// All that changed in the command's own scope after `expected`.

@@ -227,6 +227,12 @@ impl<B: State> State for Overlay<B> {
         let last = match scope {
             Scope::Zone(zone) => self.zones.get(zone).map(|draft| draft.since),
             Scope::Owner(zone, owner) => drafts(zone, owner, None),
+            Scope::Under(zone, top) => {
+                let owners = self.sets.get(zone).into_iter().flat_map(|owners| owners.range::<Name, _>(top..));
+                let below = owners.take_while(|(owner, _)| owner.is_at_or_below(top));
+                let own = below.flat_map(|(_, sets)| sets.values().map(|set| set.since)).max();
+                own.max(self.zones.get(zone).and_then(|draft| draft.whole))
+            }
             Scope::Set(zone, owner, key) => drafts(zone, owner, Some(key)),
         };
         last.filter(|last| *last > than).or_else(|| self.base.changed_since(scope, than))

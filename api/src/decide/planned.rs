@@ -10,6 +10,7 @@ use conn3ction_schemas::{
 
 use super::{
     guard,
+    part::Part,
     refusal::{BadItem, Refusal, RefusalKind},
     rules,
     state::{Scope, State},
@@ -33,6 +34,8 @@ pub struct Planned {
     pub content: PlannedContent,
     /// When it took effect, if that is not when it is committed.
     pub time: Option<Timestamp>,
+    /// The revision whose state comes back, or that is undone.
+    pub of: Option<Revision>,
 }
 
 /// What a planned change means for one zone.
@@ -55,6 +58,8 @@ pub enum PlannedScope {
     Zones,
     /// The sets of its deltas, and the names they stand at.
     Deltas,
+    /// These parts of its zones.
+    Parts(Vec<Part>),
     /// All of its zones, known by their serials, which every change moves: what is planned behind changes that have no
     /// revision yet.
     Serials(Vec<Before>),
@@ -124,6 +129,7 @@ impl Planned {
                 let lives = lives.filter_map(|zone| guard::changed_zone(state, &zone.zone, at));
                 lives.chain(owners).collect()
             }
+            (PlannedScope::Parts(parts), _) => parts.iter().filter_map(|part| part.changed(state, at)).collect(),
             (PlannedScope::Serials(before), _) => {
                 let zones = self.zones.iter().zip(before);
                 zones.filter_map(|(zone, before)| before.differs(state, &zone.zone)).collect()

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     CnameConflict,
     /// Something in the command's scope changed after the revision expected.
     ChangedSince,
+    /// What an event changed was changed again later.
+    RevertConflict,
     /// A name in no zone of ours.
     OutsideZones,
     /// The zone as a whole forbids it.

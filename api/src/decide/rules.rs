@@ -21,7 +21,8 @@ pub(super) fn check<S: State + ?Sized>(work: &Work<'_, S>, changes: &[Change]) -
     let mut items = Vec::new();
     let mut owners = BTreeSet::new();
     let mut signed = BTreeSet::new();
-    for outcome in work.outcomes() {
+    // A zone that goes needs nothing any more, and one that comes back is what it was.
+    for outcome in work.outcomes().filter(|outcome| !work.comes_or_goes(&outcome.id.zone)) {
         let pointer = changes.get(outcome.change).map_or("", |change| &change.pointer);
         items.extend(of_set(work, &outcome, pointer));
         let zone = &outcome.id.zone;
@@ -39,6 +40,15 @@ pub(super) fn check<S: State + ?Sized>(work: &Work<'_, S>, changes: &[Change]) -
 pub(crate) fn signed_elsewhere(zone: &Name, pointer: &str) -> BadItem {
     let detail = format!("{} is signed elsewhere, and an edit would break its signatures", zone.without_dot());
     BadItem::at(RefusalKind::ZoneRule, pointer, detail).hint("import a newer signed master file")
+}
+
+/// The refusal to bring back a state whose signatures would not hold under a new serial.
+pub(crate) fn was_signed_elsewhere(zone: &Name) -> BadItem {
+    let detail = format!(
+        "{} was signed elsewhere then, and its signatures hold for its serial of then only",
+        zone.without_dot()
+    );
+    BadItem::at(RefusalKind::ZoneRule, "", detail).hint("import a newer signed master file")
 }
 
 fn of_set<S: State + ?Sized>(work: &Work<'_, S>, outcome: &Outcome<'_>, pointer: &str) -> Option<BadItem> {

@@ -74,6 +74,8 @@ pub enum Scope<'a> {
     Set(&'a Name, &'a Name, SetKey),
     /// All sets of one owner: zone, owner.
     Owner(&'a Name, &'a Name),
+    /// All at or below an owner: zone, owner.
+    Under(&'a Name, &'a Name),
     /// A zone with everything in it, and whether it exists.
     Zone(&'a Name),
 }

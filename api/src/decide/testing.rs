@@ -129,6 +129,9 @@ impl State for MapState {
                 sets(&|id| *id == (zone.clone(), owner.clone(), key)).max(self.lives.get(zone).copied())
             }
             Scope::Owner(zone, owner) => sets(&|id| (&id.0, &id.1) == (zone, owner)).max(self.lives.get(zone).copied()),
+            Scope::Under(zone, top) => {
+                sets(&|id| id.0 == *zone && id.1.is_at_or_below(top)).max(self.lives.get(zone).copied())
+            }
             Scope::Zone(zone) => self.zones.get(zone).map(|(_, _, since)| *since),
         };
         last.filter(|last| *last > than)

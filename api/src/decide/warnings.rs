@@ -32,6 +32,10 @@ pub enum WarningKind {
     BelowDname,
     /// A delegation goes, and the names below it come to light.
     DelegationRemoved,
+    /// Record sets younger than the moment that comes back go.
+    NewerLost,
+    /// A large part of the zone changes.
+    LargePart,
     /// A DS without a delegation.
     DsWithoutDelegation,
     /// A new zone hides names of the zone around it.
@@ -51,6 +55,8 @@ impl WarningKind {
             Self::BelowDelegation => "below-delegation",
             Self::BelowDname => "below-dname",
             Self::DelegationRemoved => "delegation-removed",
+            Self::NewerLost => "newer-lost",
+            Self::LargePart => "large-part",
             Self::DsWithoutDelegation => "ds-without-delegation",
             Self::NamesHidden => "names-hidden",
             Self::SerialNotGreater => "serial-not-greater",
@@ -69,6 +75,11 @@ impl Warning {
         let detail = format!("serial {asked} is not greater than {present} (RFC 1982); the zone goes on with {next}");
         Self::new(WarningKind::SerialNotGreater, zone, detail)
     }
+
+    pub(crate) fn delegation_removed(owner: &Name) -> Self {
+        let detail = format!("{owner} is no longer delegated; the zone itself answers for it again");
+        Self::new(WarningKind::DelegationRemoved, owner, detail)
+    }
 }
 
 /// Warns of what the outcome of a command leaves hidden or lays open.
@@ -77,8 +88,7 @@ pub(super) fn outcome<S: State + ?Sized>(work: &Work<'_, S>, warnings: &mut Vec<
     for set in work.outcomes() {
         let (zone, owner, rtype) = (&set.id.zone, &set.id.owner, set.id.key.rtype);
         if rtype == RecordType::NS && owner != zone && set.before.is_some() && set.after.is_none() {
-            let detail = format!("{} is no longer delegated; the zone itself answers for it again", owner);
-            warnings.push(Warning::new(WarningKind::DelegationRemoved, owner, detail));
+            warnings.push(Warning::delegation_removed(owner));
         }
         if set.after.is_some() && set.before.is_none() {
             let found = hidden(work, &set);
@@ -124,7 +134,7 @@ pub(super) fn between<'a>(zone: &'a Name, owner: &Name) -> impl Iterator<Item = 
 }
 
 /// Warns of the names of the zone around it that a new zone hides.
-pub(super) fn names_hidden<S: State + ?Sized>(state: &S, zone: &Name, warnings: &mut Vec<Warning>) {
+pub(crate) fn names_hidden<S: State + ?Sized>(state: &S, zone: &Name, warnings: &mut Vec<Warning>) {
     let Some(around) = zone.parent().and_then(|parent| state.zone_of(&parent)) else { return };
     let found = state.first_sets(&around, zone, MAX_HIDDEN + 1);
     let delegation = |owner: &Name, key: &SetKey| owner == zone && matches!(key.rtype, RecordType::NS | RecordType::DS);

@@ -125,6 +125,11 @@ impl<'s, S: State + ?Sized> Work<'s, S> {
         self.lives.insert(zone, life);
     }
 
+    /// Whether a zone comes or goes with this command.
+    pub(super) fn comes_or_goes(&self, zone: &Name) -> bool {
+        self.lives.contains_key(zone)
+    }
+
     /// The touched sets with their outcome, in the order of deltas.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = Outcome<'_>> {
         self.touched.iter().map(|(id, touched)| Outcome {

@@ -17,6 +17,7 @@ mod query;
 pub(crate) mod reading;
 mod records;
 pub(crate) mod request;
+mod rollback;
 mod serve;
 mod sets;
 mod transfer;
@@ -75,6 +76,7 @@ routes! {
     "/zones/{zone}" => get(zones::show).delete(zones::delete),
     "/zones/{zone}/zonefile" => get(transfer::export),
     "/zones/{zone}/import" => post(transfer::import),
+    "/zones/{zone}/restore" => post(rollback::restore),
     "/history" => post(history::take),
     "/events" => get(events::list),
     "/events/{rev}" => get(events::show),

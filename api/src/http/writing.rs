@@ -126,6 +126,17 @@ impl Answer {
 ///
 /// Every refusal and fault as the client is told of it.
 pub(crate) async fn submit(node: &Shared, order: Order, intent: Intent) -> Result<Answer, Problem> {
+    let dry_run = order.dry_run;
+    let command = Command { envelope: envelope(node, order)?, intent };
+    commit(node, command, dry_run).await
+}
+
+/// What the command of `order` carries.
+///
+/// # Errors
+///
+/// The revision expected is none of this ledger, or it is given twice.
+pub(super) fn envelope(node: &Shared, order: Order) -> Result<Envelope, Problem> {
     let caller = order.caller;
     let expected = match (order.expected, caller.if_match) {
         (Some(body), None) => Some(body),
@@ -136,19 +147,15 @@ pub(crate) async fn submit(node: &Shared, order: Order, intent: Intent) -> Resul
             return Err(Problem::new(ProblemKind::Malformed, detail));
         }
     };
-    let command = Command {
-        envelope: Envelope {
-            event_id: Uuid::now_v7(),
-            actor: caller.actor,
-            source: caller.source.unwrap_or_else(|| order.source.into()),
-            request_id: caller.request_id,
-            idempotency: caller.idempotency_key.map(|key| Idempotency { key, digest: order.digest }),
-            reason: order.reason.or(caller.reason),
-            expected_revision: expected,
-        },
-        intent,
-    };
-    commit(node, command, order.dry_run).await
+    Ok(Envelope {
+        event_id: Uuid::now_v7(),
+        actor: caller.actor,
+        source: caller.source.unwrap_or_else(|| order.source.into()),
+        request_id: caller.request_id,
+        idempotency: caller.idempotency_key.map(|key| Idempotency { key, digest: order.digest }),
+        reason: order.reason.or(caller.reason),
+        expected_revision: expected,
+    })
 }
 
 /// Commits `command`, or plans it; what is too large for the committer is planned and staged first.
@@ -230,6 +237,7 @@ impl From<Refusal> for Problem {
             RefusalKind::TypeNeeded => ProblemKind::TypeNeeded,
             RefusalKind::CnameConflict => ProblemKind::CnameConflict,
             RefusalKind::ChangedSince => ProblemKind::ChangedSince,
+            RefusalKind::RevertConflict => ProblemKind::RevertConflict,
             RefusalKind::OutsideZones => ProblemKind::OutsideZones,
             RefusalKind::ZoneRule => ProblemKind::ZoneRule,
             RefusalKind::InvalidRecord => ProblemKind::InvalidRecord,

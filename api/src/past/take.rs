@@ -110,6 +110,7 @@ impl Past {
             scope: PlannedScope::Serials(before),
             content: PlannedContent::Deltas(deltas.clone()),
             time: Some(effective),
+            of: None,
         };
         Ok(Taking { planned, deltas })
     }

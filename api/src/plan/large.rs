@@ -5,7 +5,7 @@ use conn3ction_ledger::{
     Ledger,
     committer::{Handle, Outcome, SubmitError},
 };
-use conn3ction_schemas::{Delta, Kind, RecordType, SetKey};
+use conn3ction_schemas::{Delta, Kind, RecordType, Revision, SetKey};
 
 use super::stage;
 use crate::decide::{
@@ -19,7 +19,7 @@ use crate::decide::{
 const ATTEMPTS: usize = 8;
 
 /// Submits `command`; what is too large for the committer is planned here, staged, and submitted as a plan. A plan that
-/// no longer holds is made anew a few times, unless the client itself named the revision.
+/// no longer holds is made anew a few times; what the client itself expects is asked again each time.
 ///
 /// # Errors
 ///
@@ -66,22 +66,51 @@ where
     let mut attempt = 0;
     loop {
         // Without a change there may still be an idempotency key to recognise.
-        let intent = match plan().await? {
-            Some(planned) => Intent::Planned(Arc::new(planned)),
-            None => Intent::ChangeRecords(Vec::new()),
+        let intent = match plan().await {
+            Ok(Some(planned)) => Intent::Planned(Arc::new(planned)),
+            Ok(None) => Intent::ChangeRecords(Vec::new()),
+            Err(SubmitError::Refused(refusal)) if envelope.idempotency.is_some() => {
+                return replayed(committer, envelope).await?.ok_or(SubmitError::Refused(refusal));
+            }
+            Err(error) => return Err(error),
         };
         attempt += 1;
         match committer.submit(Arc::new(Command { envelope: envelope.clone(), intent })).await {
-            Err(SubmitError::Refused(refusal))
-                if refusal.kind == RefusalKind::ChangedSince
-                    && envelope.expected_revision.is_none()
-                    && attempt < ATTEMPTS => {}
+            Err(SubmitError::Refused(refusal)) if refusal.kind == RefusalKind::ChangedSince && attempt < ATTEMPTS => {}
             other => return other,
         }
     }
 }
 
+/// What the same request made before: what was done may stand in the way of doing it again.
+async fn replayed<H: StateAtHead>(
+    committer: &Handle<Decisions<H>>,
+    envelope: &Envelope,
+) -> Result<Option<Outcome>, SubmitError<Refusal>> {
+    let envelope = Envelope { expected_revision: None, ..envelope.clone() };
+    let nothing = Command { envelope, intent: Intent::ChangeRecords(Vec::new()) };
+    let outcome = committer.submit(Arc::new(nothing)).await?;
+    Ok(Some(outcome).filter(|outcome| matches!(outcome, Outcome::Unchanged { replayed: true, .. })))
+}
+
 async fn planned(ledger: &Arc<dyn Ledger>, state: &Live, facts: Facts) -> Result<Planned, SubmitError<Refusal>> {
+    let scope = if facts.kind == Kind::RecordsChanged { PlannedScope::Deltas } else { PlannedScope::Zones };
+    staged(ledger, state.revision(), facts, scope, None).await
+}
+
+/// Stages what was found at `planned_at`; it holds as long as nothing in `scope` changes. `of` is the revision that comes
+/// back or is undone.
+///
+/// # Errors
+///
+/// [`SubmitError::Append`].
+pub async fn staged(
+    ledger: &Arc<dyn Ledger>,
+    planned_at: Revision,
+    facts: Facts,
+    scope: PlannedScope,
+    of: Option<Revision>,
+) -> Result<Planned, SubmitError<Refusal>> {
     let deltas: Arc<[Delta]> = facts.deltas.into();
     let asked = |zone: usize| {
         let soa = |delta: &&Delta| delta.zone as usize == zone && delta.key == SetKey::of(RecordType::SOA);
@@ -98,14 +127,14 @@ async fn planned(ledger: &Arc<dyn Ledger>, state: &Live, facts: Facts) -> Result
     let producing = deltas.clone();
     let staged = stage(ledger, move |sink| producing.iter().for_each(sink)).await;
     let body = staged.map_err(|error| SubmitError::Append(Arc::new(error)))?.body;
-    let scope = if facts.kind == Kind::RecordsChanged { PlannedScope::Deltas } else { PlannedScope::Zones };
     Ok(Planned {
         kind: facts.kind,
-        planned_at: state.revision(),
+        planned_at,
         zones,
         body,
         scope,
         content: PlannedContent::Deltas(deltas),
         time: None,
+        of,
     })
 }

@@ -6,7 +6,7 @@ mod stage;
 
 use conn3ction_schemas::{Epoch, Token, json};
 
-pub use large::{submit, submit_planned};
+pub use large::{staged, submit, submit_planned};
 pub use shown::Findings;
 pub use stage::{Staged, stage};
 

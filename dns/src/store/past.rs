@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use conn3ction_schemas::{Name, RecordSet, RecordType, Serial, SetKey};
 
 use super::{
-    Version, View,
+    Version, View, Zones, labels,
     node::State,
     view::{OwnerView, ZoneView, record_set, with_serial},
     zone::{Held, Zone},
@@ -86,8 +86,7 @@ impl View {
         apex: &Name,
         from: &Name,
     ) -> impl Iterator<Item = Difference> + use<'v> {
-        // Of two views the younger one looks into all that either shows.
-        let zones = if self.version() >= before.version() { &self.zones } else { &before.zones };
+        let zones = self.all_of(before);
         let from =
             from.is_at_or_below(apex).then(|| from.as_wire()[..from.as_wire().len() - apex.as_wire().len()].to_vec());
         let found = zones.find(apex.as_wire()).map(|(_, zone)| zone);
@@ -98,6 +97,43 @@ impl View {
             numbers.flat_map(move |number| at_owner(number, before, after))
         })
     }
+
+    /// [`View::differences`] at `top` and below it.
+    pub fn differences_under<'v>(
+        &'v self,
+        before: &'v View,
+        apex: &Name,
+        top: &Name,
+    ) -> impl Iterator<Item = Difference> + use<'v> {
+        let found = self.all_of(before).find(apex.as_wire()).zip(below_apex(apex, top));
+        found.into_iter().flat_map(move |((_, zone), top)| {
+            let (before, after) = (before.living(zone), self.living(zone));
+            let numbers = zone.order.load_full().iter_from(&mut |other| zone.compare(other, &top));
+            let below = numbers.take_while(move |number| {
+                top.is_empty()
+                    || zone.newest(*number).is_none_or(|held| labels::is_at_or_below(held.state().owner(), &top))
+            });
+            below.flat_map(move |number| at_owner(number, before, after))
+        })
+    }
+
+    /// [`View::differences`] of one owner alone.
+    pub fn differences_at(&self, before: &View, apex: &Name, owner: &Name) -> Vec<Difference> {
+        let zone = self.all_of(before).find(apex.as_wire()).map(|(_, zone)| zone);
+        let found = zone.zip(below_apex(apex, owner)).and_then(|(zone, owner)| Some((zone, zone.find(&owner)?.0)));
+        found.map_or_else(Vec::new, |(zone, number)| at_owner(number, before.living(zone), self.living(zone)))
+    }
+
+    /// The zones of two views: the younger one looks into all that either shows.
+    fn all_of<'v>(&'v self, other: &'v View) -> &'v Zones {
+        if self.version() >= other.version() { &self.zones } else { &other.zones }
+    }
+}
+
+/// The labels of `name` below `apex`; `None` if it is not in the zone.
+fn below_apex(apex: &Name, name: &Name) -> Option<Vec<u8>> {
+    let below = name.as_wire().len().checked_sub(apex.as_wire().len())?;
+    name.is_at_or_below(apex).then(|| name.as_wire()[..below].to_vec())
 }
 
 /// The states of one owner, newest first.

@@ -2,7 +2,7 @@
 //!
 //! Answers ([`Record`], [`EventJson`], [`Plan`], [`Problem`] …) are made from the vocabulary and read by clients, which
 //! ignore members they do not know, because members may be added. Requests ([`RecordInput`], [`ChangeSet`],
-//! [`ZoneInput`]) refuse unknown members; what their texts mean is read at the door of the commands (`decide::input` in
+//! [`ZoneInput`], [`RestoreInput`], [`RevertInput`]) refuse unknown members; what their texts mean is read at the door of the commands (`decide::input` in
 //! `api`), which lists everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
 //! (`tests/documents.rs`) holds the two together.
 
@@ -13,6 +13,7 @@ mod node;
 mod plan;
 mod problem;
 mod record;
+mod rollback;
 mod zone;
 
 pub use blame::BlameRow;
@@ -22,6 +23,7 @@ pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
 pub use plan::{Conflict, Plan, Summary, Warning};
 pub use problem::{Problem, ProblemError};
 pub use record::{EventNote, Record, RecordInput, SetJson};
+pub use rollback::{RestoreInput, RevertInput};
 pub use zone::{Secondary, VerifyJson, ViewCheck, ZoneInput, ZoneJson};
 
 /// For serde: a flag that is left out when it is false.
