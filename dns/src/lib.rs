@@ -7,6 +7,7 @@
 //!   NOTIFY. `examples/serve.rs` is the whole of what it needs.
 //!
 //! - [`trace`]: an answer taken apart, with the path that it took.
+//! - [`trail`]: the versions that changed an answer, wherever on its path they did so.
 //! - [`History`]: who may ask about the past (EDNS option 65353, names under `asof.`), and who finds the moments.
 //!
 //! What this crate does not know: the ledger, etcd, clocks. It knows [`store::Version`], a number that only rises.
@@ -21,6 +22,7 @@ pub mod server;
 pub mod store;
 mod tcp;
 pub mod trace;
+pub mod trail;
 mod transfer;
 mod udp;
 mod wire;

@@ -138,7 +138,7 @@ fn since(view: &View, record: &TracedRecord) -> Option<Version> {
     None
 }
 
-fn steps(view: &View, name: &Name, qtype: RecordType) -> Vec<Step> {
+pub(crate) fn steps(view: &View, name: &Name, qtype: RecordType) -> Vec<Step> {
     let (mut steps, mut name) = (Vec::new(), name.clone());
     while steps.len() < MOST {
         let at_parent = (qtype == RecordType::DS).then(|| name.parent()).flatten();

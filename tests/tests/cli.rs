@@ -8,7 +8,7 @@ use std::{
 use conn3ction_tests::{Conn3ction, Ran, binary, shell};
 use serde_json::Value;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 20] = [
     "serve",
     "get",
     "set",
@@ -20,6 +20,8 @@ const VERBS: [&str; 18] = [
     "import",
     "export",
     "log",
+    "show",
+    "blame",
     "status",
     "verify",
     "rebuild",
@@ -124,10 +126,12 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("zone delete new.test --yes", "", 0, "", "done; answers r10"),
         ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
         ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10"),
+        ("blame b.example.local", "", 0, "r6 T A ago tester b.example.local. 60 A 10.0.0.9", ""),
+        ("blame", "", 2, "", "conn3ction: blame needs a NAME, --zone or --under"),
         ("log -n 1", "", 0, "r10 T A ago tester 3 sets zone-deleted", ""),
         ("log app.example.local -n 1 -p", "", 0,
-         "r5 T A ago tester 1 set records-changed\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
-        ("log --grep 'first address", "", 0, "r2 T A ago tester 1 set records-changed first address", ""),
+         "r5 T A ago tester 1 set\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
+        ("log --grep 'first address", "", 0, "r2 T A ago tester 1 set first address", ""),
         ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
         ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
         ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),

@@ -6,7 +6,7 @@ use conn3ction_schemas::{Timestamp, json};
 use super::{
     age::told,
     client::{Client, Failure},
-    output::{NOTE, Printer, REMOVED},
+    output::{NOTE, Printer, REMOVED, columns},
     records::dotted,
 };
 use crate::http::list::Row;
@@ -66,7 +66,8 @@ impl Blame {
                 (plain, row.reason.clone().unwrap_or_default()),
             ]
         };
-        printer.columns(&rows.iter().map(line).collect::<Vec<_>>());
+        let lines: Vec<_> = rows.iter().map(line).collect();
+        columns(&lines).iter().for_each(|line| printer.line(Style::new(), line));
         Ok(())
     }
 }

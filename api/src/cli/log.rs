@@ -1,65 +1,89 @@
-//! `log`: the events, newest first, or as they come.
+//! `log` and `show`: the events, newest first, as they come, or one by itself.
 
+use anstyle::Style;
 use conn3ction_schemas::{Timestamp, json};
 
 use super::{
     age::told,
     client::{Client, Failure},
-    output::{NOTE, Printer, escape},
+    output::{NOTE, Printer, columns, escape},
     records::show_changes,
 };
 use crate::http::list::Row;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "--actor GLOB shows only what these did; `*` stands for anything.\n\
+    The log of a NAME follows its answer: aliases and their targets, the wildcard that stands in for it, the cut above \
+    it, and zones that come and go.")]
 pub(super) struct Log {
-    /// Only events that changed this owner.
+    /// Only events that changed the answer for this name, wherever that was.
     name: Option<String>,
-    /// Only changes of this type.
+    /// Only the answer for this type.
     rtype: Option<String>,
+    /// Only events that changed record sets of NAME itself.
+    #[arg(long, requires = "name")]
+    exact: bool,
     /// Only this zone.
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
     /// Only this name and what is below it.
     #[arg(long, value_name = "NAME")]
     under: Option<String>,
-    /// Only these actors; `*` stands for anything.
-    #[arg(long = "by", value_name = "GLOB")]
-    by: Option<String>,
+    /// Only from this moment on: r1041, a time, an age such as 2h.
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only up to this moment.
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
     /// Only reasons that contain this.
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// At most so many events.
-    #[arg(short = 'n', long, value_name = "N", default_value = "50")]
-    number: u32,
+    /// At most so many events [default: 50].
+    #[arg(short = 'n', long, value_name = "N")]
+    number: Option<u32>,
     /// Show the changes.
     #[arg(short = 'p', long)]
     patch: bool,
+    /// One short line an event.
+    #[arg(long, conflicts_with = "patch")]
+    oneline: bool,
     /// Follow: print events as they are committed.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["since", "until"])]
     follow: bool,
 }
 
 impl Log {
-    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let number = self.number.to_string();
+    pub(super) async fn run(&self, actor: Option<&str>, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let number = self.number.unwrap_or(50).to_string();
+        let answer = self.name.is_some() && !self.exact;
         let mut query = vec![
             ("name", self.name.as_deref()),
             ("type", self.rtype.as_deref()),
+            ("answer", answer.then_some("true")),
             ("zone", self.zone.as_deref()),
             ("under", self.under.as_deref()),
-            ("actor", self.by.as_deref()),
+            ("actor", actor),
             ("reason", self.grep.as_deref()),
         ];
         if self.follow {
             return self.follow(client, printer, &query).await;
         }
-        query.push(("limit", Some(&number)));
-        query.push(("order", Some("desc")));
-        let events: Vec<json::EventJson> = client.get(client.url(&["events"], &query)).await?;
+        query.extend([
+            ("from", self.since.as_deref()),
+            ("to", self.until.as_deref()),
+            ("limit", Some(&*number)),
+            ("order", Some("desc")),
+        ]);
+        let response = client.open(client.url(&["events"], &query), "application/json").await?;
+        let more = response.headers().contains_key("link");
+        let events: Vec<json::EventJson> = client.decode(response).await?;
         if printer.for_programs() {
             printer.rows(&events, &[]);
         } else {
-            events.iter().for_each(|event| self.show(printer, event));
+            self.show(printer, &events);
+        }
+        if more && self.number.is_none() {
+            printer.note(&format!("these are the newest {number}; -n N shows more"));
         }
         Ok(())
     }
@@ -79,7 +103,7 @@ impl Log {
                     let block: Vec<u8> = buffer.drain(..end + 2).collect();
                     let Some(event) = event_of(&block) else { continue };
                     last = Some(event.revision);
-                    if printer.for_programs() { printer.json_lines(&[event]) } else { self.show(printer, &event) }
+                    if printer.for_programs() { printer.json_lines(&[event]) } else { self.show(printer, &[event]) }
                 }
             }
             printer.note("the connection broke; going on where it stopped");
@@ -87,23 +111,39 @@ impl Log {
         }
     }
 
-    fn show(&self, printer: &Printer, event: &json::EventJson) {
-        let sets = if event.change_count == 1 { "set" } else { "sets" };
-        let [time, age] = told(&event.time, Timestamp::now());
-        let line = format!(
-            "r{:<6} {}  {:>8}  {}  {} {sets}  {}  {}",
-            event.revision,
-            time,
-            age,
-            event.actor,
-            event.change_count,
-            event.kind,
-            event.reason.as_deref().unwrap_or_default()
-        );
-        printer.line(NOTE, escape(&line).trim_end());
-        if self.patch {
-            show_changes(printer, &event.changes, event.change_count);
+    fn show(&self, printer: &Printer, events: &[json::EventJson]) {
+        let now = Timestamp::now();
+        let lines: Vec<_> = events.iter().map(|event| self.line(event, now)).collect();
+        for (event, line) in events.iter().zip(columns(&lines)) {
+            printer.line(Style::new(), &line);
+            if self.patch {
+                show_changes(printer, &event.changes, event.changes.len() as u64);
+            }
         }
+    }
+
+    fn line(&self, event: &json::EventJson, now: Timestamp) -> Vec<(Style, String)> {
+        let plain = Style::new();
+        let [time, age] = told(&event.time, now);
+        let reason = event.reason.clone().unwrap_or_default();
+        let mut line = vec![(NOTE, format!("r{}", event.revision))];
+        if self.oneline {
+            let what = if reason.is_empty() { event.kind.clone() } else { reason };
+            line.extend([(plain, age), (plain, event.actor.clone()), (plain, what)]);
+            return line;
+        }
+        let sets = if event.change_count == 1 { "set" } else { "sets" };
+        // What the other kinds did is not told by their changes.
+        let kind = if event.kind == "records-changed" { String::new() } else { event.kind.clone() };
+        line.extend([
+            (plain, time),
+            (plain, age),
+            (plain, event.actor.clone()),
+            (plain, format!("{} {sets}", event.change_count)),
+            (plain, kind),
+            (plain, reason),
+        ]);
+        line
     }
 }
 
@@ -112,6 +152,50 @@ fn event_of(block: &[u8]) -> Option<json::EventJson> {
     let text = std::str::from_utf8(block).ok()?;
     let data: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
     serde_json::from_str(&data.join("\n")).ok()
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// The event: r1041, 1041 or 1:1041.
+    #[arg(value_name = "REV")]
+    revision: String,
+}
+
+impl Show {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let event: json::EventJson = client.get(client.url(&["events", &self.revision], &[])).await?;
+        if printer.for_programs() {
+            printer.rows(&[event], &[]);
+            return Ok(());
+        }
+        let [_, age] = told(&event.time, Timestamp::now());
+        let line = |style: Style, name: &str, value: &str| printer.line(style, &escape(&format!("{name:10}{value}")));
+        let plain = Style::new();
+        line(NOTE, "event", &format!("r{}  ({}:{})", event.revision, event.epoch, event.revision));
+        line(plain, "Actor:", &format!("{}  ({})", event.actor, event.auth));
+        line(plain, "Time:", &format!("{}  ({age})", event.time));
+        if let Some(committed_at) = &event.committed_at {
+            line(plain, "Stored:", committed_at);
+        }
+        line(plain, "Source:", &format!("{}, request {}", event.source, event.request_id));
+        let of = [("restores", event.restores), ("reverts", event.reverts)];
+        let of = of.iter().find_map(|(what, of)| of.map(|of| format!(", {what} r{of}"))).unwrap_or_default();
+        line(plain, "Kind:", &format!("{}{of}", event.kind));
+        for zone in &event.zones {
+            let before = zone.previous_serial.map(|serial| format!("{serial} -> ")).unwrap_or_default();
+            let life = if zone.created { ", created" } else { "" };
+            let life = if zone.deleted { ", deleted" } else { life };
+            line(plain, "Zone:", &format!("{}  serial {before}{}{life}", zone.name, zone.serial));
+        }
+        line(plain, "Hash:", &event.hash);
+        if let Some(reason) = &event.reason {
+            printer.line(plain, "");
+            printer.line(plain, &format!("    {}", escape(reason)));
+        }
+        printer.line(plain, "");
+        show_changes(printer, &event.changes, event.change_count);
+        Ok(())
+    }
 }
 
 impl Row for json::EventJson {

@@ -55,7 +55,7 @@ struct Global {
     /// Why: stored in the event.
     #[arg(short = 'm', long, global = true, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who, where no token says it [default: $USER].
+    /// Who, where no token says it [default: $USER]. `log`: only these, `*` stands for anything.
     #[arg(long, global = true, value_name = "NAME")]
     actor: Option<String>,
     /// As of this moment: r1041, 2026-11-22T10:15:00Z, 40m, 2h, 3d, now. `serve`: the responder stays there.
@@ -103,8 +103,10 @@ enum Command {
     ImportHistory(import_history::ImportHistory),
     /// Print a zone as a master file.
     Export(zones::Export),
-    /// Show events.
+    /// Show events, newest first; of a name all that changed its answer.
     Log(log::Log),
+    /// Show one event with all that it changed.
+    Show(log::Show),
     /// Show who put each value there, when and why.
     Blame(blame::Blame),
     /// Show every version of a name, newest first.
@@ -152,6 +154,7 @@ impl Command {
             | Self::Import(_)
             | Self::ImportHistory(_)
             | Self::Log(_)
+            | Self::Show(_)
             | Self::Diff(_)
             | Self::Verify(_)
             | Self::Rebuild(_)
@@ -174,7 +177,7 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let Cli { global, command } = cli;
+    let Cli { mut global, command } = cli;
     let printer = Printer::new(if global.json { Output::Json } else { global.output }, global.color);
     match command {
         Command::Serve(mut settings) => {
@@ -196,6 +199,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             "--at is for verbs that show a state; this one shows or changes the present".into(),
         ));
     }
+    // There it says whose events are wanted, not who asks.
+    let glob = global.actor.take_if(|_| matches!(command, Command::Log(_)));
     let client = Client::connect(&global).await?;
     let result = match command {
         Command::Get(verb) => verb.run(&client, &printer).await,
@@ -208,7 +213,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Import(verb) => verb.run(&client, &printer).await,
         Command::ImportHistory(verb) => verb.run(&client, &printer).await,
         Command::Export(verb) => verb.run(&client, &printer).await,
-        Command::Log(verb) => verb.run(&client, &printer).await,
+        Command::Log(verb) => verb.run(glob.as_deref(), &client, &printer).await,
+        Command::Show(verb) => verb.run(&client, &printer).await,
         Command::Blame(verb) => verb.run(&client, &printer).await,
         Command::History(verb) => verb.run(&client, &printer).await,
         Command::Diff(verb) => verb.run(&client, &printer).await,

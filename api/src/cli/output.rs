@@ -105,22 +105,6 @@ impl Printer {
         }
     }
 
-    /// Lines of styled cells in columns, what comes from zones escaped.
-    pub(super) fn columns(&self, lines: &[Vec<(Style, String)>]) {
-        let plain: Vec<Vec<String>> =
-            lines.iter().map(|line| line.iter().map(|(_, cell)| escape(cell)).collect()).collect();
-        let widths = widths(&plain);
-        for (styles, cells) in lines.iter().zip(&plain) {
-            let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
-            let cells = styles.iter().zip(cells).zip(&widths).take(last + 1).enumerate();
-            let padded = cells.map(|(at, (((style, _), cell), width))| {
-                let space = if at == last { 0 } else { width + 2 - cell.chars().count() };
-                format!("{style}{cell}{style:#}{:space$}", "")
-            });
-            self.line(Style::new(), &padded.collect::<String>());
-        }
-    }
-
     /// Octets as they are.
     pub(super) fn raw(&self, octets: &[u8]) {
         let mut out = std::io::stdout().lock();
@@ -140,6 +124,24 @@ impl Printer {
     pub(super) fn for_programs(&self) -> bool {
         matches!(self.output, Output::Json | Output::Csv)
     }
+}
+
+/// Lines of styled cells in columns; what comes from zones is escaped.
+pub(super) fn columns(lines: &[Vec<(Style, String)>]) -> Vec<String> {
+    let plain: Vec<Vec<String>> =
+        lines.iter().map(|line| line.iter().map(|(_, cell)| escape(cell)).collect()).collect();
+    // What is empty in every line takes no room.
+    let widths: Vec<usize> = widths(&plain).into_iter().map(|width| if width == 0 { 0 } else { width + 2 }).collect();
+    let line = |(styles, cells): (&Vec<(Style, String)>, &Vec<String>)| -> String {
+        let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+        let cells = styles.iter().zip(cells).zip(&widths).take(last + 1).enumerate();
+        let padded = cells.map(|(at, (((style, _), cell), width))| {
+            let space = if at == last { 0 } else { width - cell.chars().count() };
+            format!("{style}{cell}{style:#}{:space$}", "")
+        });
+        padded.collect()
+    };
+    lines.iter().zip(&plain).map(line).collect()
 }
 
 /// Cells in columns as wide as their widest cell, two spaces apart.

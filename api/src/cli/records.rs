@@ -222,14 +222,19 @@ pub(super) fn show_plan(printer: &Printer, plan: &json::Plan) {
 /// Changes as git shows them: what goes in red, what comes in green.
 pub(super) fn show_changes(printer: &Printer, changes: &[json::ChangeJson], count: u64) {
     for change in changes {
-        let state = change.after.as_ref().or(change.before.as_ref());
-        let ttl = state.map(|state| state.ttl).unwrap_or_default();
+        let ttl = match (&change.before, &change.after) {
+            (Some(before), Some(after)) if before.ttl != after.ttl => format!("{} -> {}", before.ttl, after.ttl),
+            (_, Some(state)) | (Some(state), None) => state.ttl.to_string(),
+            (None, None) => String::new(),
+        };
+        let covers = change.covers.as_ref().map(|covers| format!(" {covers}")).unwrap_or_default();
         let sign = match (&change.before, &change.after) {
             (None, _) => '+',
             (_, None) => '-',
             _ => '~',
         };
-        printer.line(Style::new(), &escape(&format!("{sign} {}  {ttl}  {}", dotted(&change.name), change.rtype)));
+        printer
+            .line(Style::new(), &escape(&format!("{sign} {}  {ttl}  {}{covers}", dotted(&change.name), change.rtype)));
         let values =
             |state: &Option<json::SetJson>| state.as_ref().map(|state| state.values.clone()).unwrap_or_default();
         let (before, after) = (values(&change.before), values(&change.after));

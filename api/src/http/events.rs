@@ -1,6 +1,6 @@
 //! `/events`: the ledger, as pages, as one event, as a stream that grows.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -24,19 +24,34 @@ use super::{
     list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
-    reading,
+    reading, trail,
 };
 use crate::moment::Place;
 
 /// Matching changes that an event in a list shows.
-const IN_LISTS: usize = 100;
+pub(super) const IN_LISTS: usize = 100;
 /// Changes that an event alone shows.
 const ALONE: usize = 1_000;
 /// Octets of events read from the ledger at once.
 const READ_OCTETS: usize = 1 << 20;
 
-const PARAMETERS: [&str; 13] =
-    ["zone", "under", "name", "type", "actor", "kind", "reason", "request_id", "order", "limit", "after", "from", "to"];
+const PARAMETERS: [&str; 15] = [
+    "zone",
+    "under",
+    "name",
+    "type",
+    "covers",
+    "answer",
+    "actor",
+    "kind",
+    "reason",
+    "request_id",
+    "order",
+    "limit",
+    "after",
+    "from",
+    "to",
+];
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &PARAMETERS)?;
@@ -52,7 +67,8 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         };
         return Ok(follow(node, filter, after).into_response());
     }
-    let head = node.head_known();
+    // Which events are of a name is known from the answers, which may be behind the ledger.
+    let head = if filter.name.is_some() { node.revision() } else { node.head_known() };
     let limit = query.limit()?;
     let descending = match query.text("order") {
         None | Some("asc") => false,
@@ -60,33 +76,32 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         Some(_) => return Err(Problem::new(ProblemKind::Malformed, "order is asc or desc")),
     };
     let after = query.text("after").map(number).transpose()?;
-    let (from, to) = filter.span(&node, &query, head).await?;
+    let (mut from, mut to) = filter.span(&node, &query, head).await?;
     let span = filter.span_as_asked(&node, from, to);
-    let mut pieces = if descending {
-        Box::pin(backward(node.clone(), from, after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to))))
-            as Pieces
+    if descending {
+        to = after.map_or(to, |after| Revision(after.0.saturating_sub(1)).min(to));
     } else {
-        Box::pin(forward(node.clone(), after.map_or(from, |after| after.next().max(from)), to)) as Pieces
-    };
+        from = after.map_or(from, |after| after.next().max(from));
+    }
     let format = Format::accepted(&headers);
+    let mut pages: Pages = match filter.name.clone() {
+        Some(name) => Box::pin(trail::pages(node.clone(), filter, &name, (from, to), descending)),
+        None => {
+            let pieces: Pieces = match descending {
+                true => Box::pin(backward(node.clone(), from, to)),
+                false => Box::pin(forward(node.clone(), from, to)),
+            };
+            filtered(node.clone(), filter, pieces, limit.is_some())
+        }
+    };
     let Some(limit) = limit else {
-        let reader = node.clone();
-        let rows = pieces.then(move |events| {
-            let (node, filter) = (reader.clone(), filter.clone());
-            async move { filter.rows(&node, events?).await }
-        });
-        return Ok(reading::stamp(&node, head, list::begun(format, rows).await?));
+        return Ok(reading::stamp(&node, head, list::begun(format, pages).await?));
     };
     let mut rows = Vec::new();
     while rows.len() <= limit
-        && let Some(events) = pieces.next().await
+        && let Some(page) = pages.next().await
     {
-        for event in events? {
-            rows.extend(filter.row(&node, &event, IN_LISTS).await?);
-            if rows.len() > limit {
-                break;
-            }
-        }
+        rows.extend(page?);
     }
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -101,7 +116,24 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     })
 }
 
-type Pieces = std::pin::Pin<Box<dyn Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send>>;
+/// Rows for a list, some at a time.
+type Pages = Pin<Box<dyn Stream<Item = Result<Vec<json::EventJson>, Problem>> + Send>>;
+
+/// The events of `pieces` that are wanted; one by one if only a few may be asked for.
+fn filtered(node: Shared, filter: Filter, pieces: Pieces, one_by_one: bool) -> Pages {
+    let split = move |piece: Result<Vec<Arc<Event>>, Problem>| match piece {
+        Ok(events) if one_by_one => events.into_iter().map(|event| Ok(vec![event])).collect(),
+        piece => vec![piece],
+    };
+    let pieces = pieces.flat_map(move |piece| futures::stream::iter(split(piece)));
+    Box::pin(pieces.then(move |events| {
+        let (node, filter) = (node.clone(), filter.clone());
+        async move { filter.rows(&node, events?).await }
+    }))
+}
+
+/// Events of the ledger, as they are read.
+type Pieces = Pin<Box<dyn Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send>>;
 
 /// Events `from ..= to`, oldest first.
 fn forward(node: Shared, from: Revision, to: Revision) -> impl Stream<Item = Result<Vec<Arc<Event>>, Problem>> + Send {
@@ -149,9 +181,13 @@ fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item
     let stream = node.ledger.follow(after).take_until(stop.cancelled_owned()).filter_map(move |event| {
         let (node, filter) = (node.clone(), filter.clone());
         async move {
-            let row = match event {
-                Ok(event) => filter.row(&node, &event, IN_LISTS).await,
-                Err(error) => Err(node.read_fault(&error)),
+            let row = match (event, &filter.name) {
+                (Ok(event), Some(name)) if filter.answer => {
+                    node.store.reached(event.revision().into()).await;
+                    trail::at(&node, &filter, name, event.revision()).await
+                }
+                (Ok(event), _) => filter.row(&node, &event, IN_LISTS).await,
+                (Err(error), _) => Err(node.read_fault(&error)),
             };
             match row {
                 Ok(row) => {
@@ -222,11 +258,14 @@ impl list::Row for json::ChangeJson {
 
 /// Which events and which of their changes are wanted.
 #[derive(Debug, Clone, Default)]
-struct Filter {
+pub(super) struct Filter {
     zone: Option<Name>,
     under: Option<Name>,
     name: Option<Name>,
-    rtype: Option<RecordType>,
+    pub(super) rtype: Option<RecordType>,
+    covers: Option<RecordType>,
+    /// With a name: whatever changed its answer, wherever that was.
+    pub(super) answer: bool,
     actor: Option<String>,
     kind: Option<Kind>,
     reason: Option<String>,
@@ -245,11 +284,18 @@ impl Filter {
                 Problem::new(ProblemKind::Malformed, format!("kind is one of {}", kinds.join(", ")))
             })?),
         };
+        let (name, answer) = (query.name("name")?, query.flag("answer")?);
+        if answer && name.is_none() {
+            let item = json::ProblemError::parameter("answer", "follows the answer for a name; name is missing");
+            return Err(Problem::new(ProblemKind::Malformed, "answer needs a name").with([item]));
+        }
         Ok(Self {
             zone: query.name("zone")?,
             under: query.name("under")?,
-            name: query.name("name")?,
+            name,
             rtype: query.rtype("type")?,
+            covers: query.rtype("covers")?,
+            answer,
             actor: query.text("actor").map(str::to_owned),
             kind,
             reason: query.text("reason").map(str::to_owned),
@@ -303,7 +349,8 @@ impl Filter {
         if !self.wants_event(header) {
             return Ok(None);
         }
-        let narrow = self.under.is_some() || self.name.is_some() || self.rtype.is_some() || self.zone.is_some();
+        let narrow = [self.under.is_some(), self.name.is_some(), self.rtype.is_some(), self.covers.is_some()];
+        let narrow = narrow.contains(&true) || self.zone.is_some();
         let mut row = json::EventJson::new(header, Vec::new());
         self.changes_into(&mut row, node, event, most).await?;
         Ok((!narrow || !row.changes.is_empty()).then_some(row))
@@ -328,7 +375,7 @@ impl Filter {
         Ok(())
     }
 
-    fn wants_event(&self, header: &EventHeader) -> bool {
+    pub(super) fn wants_event(&self, header: &EventHeader) -> bool {
         self.actor.as_ref().is_none_or(|glob| glob_matches(glob.as_bytes(), header.actor.name.as_bytes()))
             && self.kind.is_none_or(|kind| kind == header.kind)
             && self.since.is_none_or(|since| header.time >= since)
@@ -342,12 +389,17 @@ impl Filter {
     }
 
     fn wants(&self, header: &EventHeader, delta: &Delta) -> bool {
-        self.zone
-            .as_ref()
-            .is_none_or(|zone| header.zones.get(delta.zone as usize).is_some_and(|change| change.zone == *zone))
-            && self.under.as_ref().is_none_or(|under| delta.owner.is_at_or_below(under))
-            && self.name.as_ref().is_none_or(|name| delta.owner == *name)
+        let zone = header.zones.get(delta.zone as usize).map(|change| &change.zone);
+        self.name.as_ref().is_none_or(|name| delta.owner == *name)
             && self.rtype.is_none_or(|rtype| rtype == delta.key.rtype)
+            && zone.map_or(self.zone.is_none(), |zone| self.wants_set(zone, delta))
+    }
+
+    /// As [`Filter::wants`], but for the name and the type: what is on the path of an answer need not have those.
+    pub(super) fn wants_set(&self, zone: &Name, delta: &Delta) -> bool {
+        self.zone.as_ref().is_none_or(|wanted| wanted == zone)
+            && self.under.as_ref().is_none_or(|under| delta.owner.is_at_or_below(under))
+            && self.covers.is_none_or(|covers| covers == delta.key.covered)
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod request;
 mod rollback;
 mod serve;
 mod sets;
+mod trail;
 mod transfer;
 pub(crate) mod writing;
 mod zones;

@@ -67,14 +67,46 @@ impl View {
     /// The versions that changed record sets of `owner` in zone `apex`, newest first, in all lives of the zone. Each
     /// costs its own size and the logarithm of how many there are.
     pub fn steps(&self, apex: &Name, owner: &Name) -> impl Iterator<Item = Step> {
-        let found = self.zones.find(apex.as_wire()).and_then(|(_, zone)| {
-            let below = owner.as_wire().len().checked_sub(apex.as_wire().len())?;
-            let (number, newest) = zone.find(owner.is_at_or_below(apex).then(|| &owner.as_wire()[..below])?)?;
-            let (last, _) = self.tick(zone)?;
-            let version = if self.time().is_some() { last } else { self.version() };
-            Some(Steps { zone, number, next: zone.at(number, newest, version) })
-        });
-        found.into_iter().flatten()
+        self.states(apex, owner).into_iter().flatten()
+    }
+
+    fn states(&self, apex: &Name, owner: &Name) -> Option<Steps<'_>> {
+        let (_, zone) = self.zones.find(apex.as_wire())?;
+        let below = owner.as_wire().len().checked_sub(apex.as_wire().len())?;
+        let (number, newest) = zone.find(owner.is_at_or_below(apex).then(|| &owner.as_wire()[..below])?)?;
+        let (last, _) = self.tick(zone)?;
+        let version = if self.time().is_some() { last } else { self.version() };
+        Some(Steps { zone, number, next: zone.at(number, newest, version) })
+    }
+
+    /// The version in which zone `apex` came or went last.
+    pub(crate) fn zone_turned(&self, apex: &Name) -> Option<Version> {
+        let (_, zone) = self.zones.find(apex.as_wire())?;
+        let (last, _) = self.tick(zone)?;
+        zone.lives.at(last).map(|(since, _)| since)
+    }
+
+    /// The last version that changed a set of `owner` that `wants` asks for, or whether the name exists, with all that it
+    /// changed there if it did the latter. States that are not asked for cost a search each.
+    pub(crate) fn owner_turned(&self, apex: &Name, owner: &Name, wants: impl Fn(SetKey) -> bool) -> Option<Step> {
+        let mut states = self.states(apex, owner)?;
+        loop {
+            let held = states.next.take()?;
+            let state = held.state();
+            let before = states.before(state.since);
+            let exists = before.as_ref().is_some_and(|before| before.state().facts.exists());
+            let turned = exists != state.facts.exists();
+            let keys = match state.changed == state.since {
+                true => changed_keys(before.as_ref().map(Held::state), state),
+                false => Vec::new(),
+            };
+            if turned || keys.iter().any(|key| wants(*key)) {
+                let mut step = states.step(before.as_ref(), state);
+                step.changes.retain(|change| turned || wants(change.key));
+                return Some(step);
+            }
+            states.next = before;
+        }
     }
 
     /// The record sets of zone `apex` that are different here from what they are in `before`, from owner `from` on, in
@@ -147,6 +179,13 @@ impl<'v> Steps<'v> {
     fn before(&self, version: Version) -> Option<Held<'v>> {
         self.zone.at(self.number, self.zone.newest(self.number)?, Version(version.0.checked_sub(1)?))
     }
+
+    fn step(&self, before: Option<&Held<'_>>, state: State<'_>) -> Step {
+        let serial = |version: Version| self.zone.ticks.at(version).and_then(|(_, tick)| tick.serial);
+        let serials = (serial(Version(state.since.0.saturating_sub(1))), serial(state.since));
+        let changes = changes(before.map(Held::state), state, serials);
+        Step { version: state.since, serial: serials.1, changes }
+    }
 }
 
 impl Iterator for Steps<'_> {
@@ -157,15 +196,10 @@ impl Iterator for Steps<'_> {
             let held = self.next.take()?;
             let state = held.state();
             let before = self.before(state.since);
-            let changes = (state.changed == state.since).then(|| {
-                let serial = |version: Version| self.zone.ticks.at(version).and_then(|(_, tick)| tick.serial);
-                let serials = (serial(Version(state.since.0.saturating_sub(1))), serial(state.since));
-                (changes(before.as_ref().map(Held::state), state, serials), serials.1)
-            });
-            let version = state.since;
+            let step = (state.changed == state.since).then(|| self.step(before.as_ref(), state));
             self.next = before;
-            if let Some((changes, serial)) = changes.filter(|(changes, _)| !changes.is_empty()) {
-                return Some(Step { version, serial, changes });
+            if let Some(step) = step.filter(|step| !step.changes.is_empty()) {
+                return Some(step);
             }
         }
     }
@@ -177,12 +211,17 @@ fn changes(before: Option<State<'_>>, after: State<'_>, serials: (Option<Serial>
         let serial = serial.filter(|_| is_apex && key.rtype == RecordType::SOA);
         state.and_then(|state| state.set(key)).map(|set| record_set(set, serial))
     };
+    let change = |key| SetChange { key, before: set(before, key, serials.0), after: set(Some(after), key, serials.1) };
+    changed_keys(before, after).into_iter().map(change).collect()
+}
+
+/// The sets that `after` changed.
+fn changed_keys(before: Option<State<'_>>, after: State<'_>) -> Vec<SetKey> {
     let now = after.sets().filter(|set| set.since == after.since).map(|set| set.key);
     let gone = before.iter().flat_map(State::sets).map(|set| set.key).filter(|key| after.set(*key).is_none());
     let mut keys: Vec<SetKey> = now.chain(gone).collect();
     keys.sort_unstable();
-    let change = |key| SetChange { key, before: set(before, key, serials.0), after: set(Some(after), key, serials.1) };
-    keys.into_iter().map(change).collect()
+    keys
 }
 
 fn at_owner(number: u32, before: Option<ZoneView<'_>>, after: Option<ZoneView<'_>>) -> Vec<Difference> {

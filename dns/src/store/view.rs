@@ -54,6 +54,12 @@ impl View {
         self.version
     }
 
+    /// What this view's store showed right after `version`, if that is not later than this view.
+    #[must_use]
+    pub fn back_to(&self, version: Version) -> View {
+        Self { zones: self.zones.clone(), version: version.min(self.version), time: None }
+    }
+
     /// The point in time that was asked for, if it was one.
     pub fn time(&self) -> Option<Timestamp> {
         self.time

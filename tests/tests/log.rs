@@ -1,0 +1,93 @@
+//! The log of a name follows its answer; `--exact` does not.
+
+use conn3ction_tests::{Conn3ction, http::Events};
+
+#[test]
+fn the_log_of_a_name_tells_all_that_changed_its_answer() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &[])?;
+    let run = |arguments: &[&str]| {
+        let ran = server.cli(arguments)?;
+        anyhow::ensure!(ran.code == 0, "{arguments:?}: {ran:?}");
+        Ok(ran.out)
+    };
+    let revisions = |query: &str| -> anyhow::Result<Vec<u64>> {
+        let rows = server.ask("GET", &format!("/events?{query}"), "")?.json();
+        let rows = rows.as_array().ok_or_else(|| anyhow::anyhow!("{query}: {rows}"))?;
+        Ok(rows.iter().filter_map(|row| row["revision"].as_u64()).collect())
+    };
+    // r1 makes the zone.
+    run(&["set", "*.example.local", "A", "192.0.2.1", "--actor", "ann", "-m", "catch all"])?; // r2
+    run(&["set", "www.example.local", "CNAME", "api.example.local.", "--actor", "bob"])?; // r3
+    run(&["set", "other.example.local", "A", "192.0.2.9"])?; // r4
+    run(&["set", "api.example.local", "A", "192.0.2.3", "--actor", "ci-deploy", "-m", "CHG-1 own address"])?; // r5
+    run(&["set", "api.example.local", "TXT", "\"x\""])?; // r6
+    run(&["delete", "api.example.local", "ANY", "--actor", "eve"])?; // r7
+    run(&["zone", "create", "api.example.local", "-m", "a zone takes the target over"])?; // r8
+    run(&["zone", "delete", "api.example.local", "--yes"])?; // r9
+
+    let answer = "name=www.example.local&type=A&answer=true";
+    assert_eq!(revisions(&format!("{answer}&order=desc"))?, [9, 8, 7, 5, 3, 2, 1]);
+    assert_eq!(revisions(answer)?, [1, 2, 3, 5, 7, 8, 9]);
+    assert_eq!(revisions(&format!("{answer}&from=r3&to=r7"))?, [3, 5, 7]);
+    assert_eq!(revisions(&format!("{answer}&actor=ci-*"))?, [5]);
+    assert_eq!(revisions("name=www.example.local")?, [3]);
+    assert_eq!(revisions("name=api.example.local")?, [5, 6, 7, 8, 9]);
+    assert_eq!(revisions("name=api.example.local&type=TXT&order=desc")?, [7, 6]);
+    assert_eq!(revisions("name=api.example.local&zone=example.local")?, [5, 6, 7]);
+    assert_eq!(revisions("name=never.example.local")?, [0; 0]);
+
+    // Page by page it is the same.
+    let (mut paged, mut next) = (Vec::new(), Some(format!("/events?{answer}&order=desc&limit=2")));
+    while let Some(target) = next.take() {
+        let page = server.ask("GET", &target, "")?;
+        paged.extend(page.json().as_array().expect("rows").iter().filter_map(|row| row["revision"].as_u64()));
+        next = page.header("link").split(['<', '>']).nth(1).map(str::to_owned);
+    }
+    assert_eq!(paged, [9, 8, 7, 5, 3, 2, 1]);
+
+    // An event shows what it changed on the path, wherever that is.
+    let rows = server.ask("GET", &format!("/events?{answer}&from=r5&to=r5"), "")?.json();
+    let change = &rows[0]["changes"][0];
+    assert_eq!((&change["name"], &change["after"]["values"][0]), (&"api.example.local".into(), &"192.0.2.3".into()));
+
+    // So does the stream.
+    let mut events = Events::follow(server.http, &format!("/events?{answer}&after=r7"), &[])?;
+    assert_eq!(events.next_event()?.0, "8");
+    assert_eq!(events.next_event()?.0, "9");
+    run(&["set", "other.example.local", "A", "192.0.2.10"])?; // r10
+    run(&["set", "*.example.local", "A", "192.0.2.2", "-m", "moved"])?; // r11
+    assert_eq!(events.next_event()?.0, "11");
+
+    for (query, problem) in
+        [("answer=true", "malformed"), ("name=a..b", "malformed"), ("name=a&answr=true", "unknown-parameter")]
+    {
+        let refused = server.ask("GET", &format!("/events?{query}"), "")?;
+        assert_eq!((refused.status, refused.json()["type"].clone()), (400, format!("/problems/{problem}").into()));
+    }
+
+    let printed = run(&["log", "www.example.local", "A", "--since", "r3", "-p"])?;
+    let heads: Vec<_> = printed.lines().filter(|line| line.starts_with('r')).collect();
+    assert_eq!(heads.len(), 6, "{printed}");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(heads[0])[4..], ["ago", "tester", "1", "set", "moved"], "{printed}");
+    assert_eq!(words(heads[4])[4..], ["ago", "ci-deploy", "1", "set", "CHG-1", "own", "address"], "{printed}");
+    let column = |line: &str, word: &str| line.find(word);
+    assert_eq!(column(heads[0], "1 set"), column(heads[4], "1 set"), "{printed}");
+    assert!(printed.contains("+ api.example.local.  60  A\n+   192.0.2.3\n"), "{printed}");
+    let printed = run(&["log", "--actor", "ci-*", "--oneline"])?;
+    assert!(printed.starts_with("r5  ") && printed.ends_with("ago  ci-deploy  CHG-1 own address\n"), "{printed}");
+    assert_eq!(run(&["log", "www.example.local", "--exact"])?.lines().count(), 1);
+    assert_eq!(run(&["log", "--grep", "CHG-", "--json"])?.lines().count(), 1);
+    assert_eq!(run(&["log", "--until", "r4", "--zone", "example.local", "--oneline"])?.lines().count(), 4);
+    assert_eq!(server.cli(&["log", "--exact"])?.code, 2);
+
+    let printed = run(&["show", "r5"])?;
+    for part in
+        ["event     r5  (1:5)", "Actor:    ci-deploy  (none)", "serial 4 -> 5", "    CHG-1 own", "+   192.0.2.3"]
+    {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert_eq!(server.cli(&["show", "r99"])?.code, 1);
+    Ok(())
+}
