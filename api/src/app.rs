@@ -17,9 +17,8 @@ use conn3ction_ledger::{
     Event, Ledger, ReadError,
     committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
     memory::MemoryLedger,
-    verify::verify,
 };
-use conn3ction_projector::{Condition, Config as ViewsConfig, Handle as Views, Projector, Seal, ViewName};
+use conn3ction_projector::{Claim, Condition, Config as ViewsConfig, Handle as Views, Projector, Seal, ViewName};
 use conn3ction_schemas::{
     Actor, Delta, Epoch, Name, Revision, Serial, Timestamp, Token,
     event::{Auth, Hash, Idempotency, chunk},
@@ -44,7 +43,9 @@ use crate::{
     import::{self, Mode},
     moment::Closed,
     past::Importing,
-    plan, responder,
+    plan,
+    proof::{self, Anchor, Progress},
+    responder,
 };
 
 /// How long a write waits for the answers to show it before it answers all the same.
@@ -66,6 +67,9 @@ pub struct NodeState {
     pub(crate) tokens: Option<Tokens>,
     /// Requests may name any host; else only this machine by address or as localhost.
     pub(crate) any_host: bool,
+    /// The views in etcd, also where another process writes them.
+    #[cfg(feature = "etcd")]
+    etcd: Option<conn3ction_projector::EtcdConfig>,
     /// Ends streams and tasks.
     pub stop: CancellationToken,
     pub(crate) committer: CommitterHandle<Decisions<Views>>,
@@ -146,11 +150,13 @@ impl Node {
         let tasks = TaskTracker::new();
         let ledger = open(&config, &tasks, &stop).await?;
         let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
+        #[cfg(feature = "etcd")]
+        let etcd = etcd_views(&config).await?;
         let kept = ViewsConfig {
             records: views.as_ref().map(|views| views.join("records")),
             seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
             #[cfg(feature = "etcd")]
-            etcd: etcd_views(&config).await?,
+            etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
         };
         let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
         let store = views.store().clone();
@@ -171,6 +177,8 @@ impl Node {
             store,
             ledger,
             views,
+            #[cfg(feature = "etcd")]
+            etcd,
             tokens,
             any_host: config.any_host,
             stop: stop.clone(),
@@ -286,12 +294,10 @@ async fn open(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) ->
     })
 }
 
-/// The views in etcd, which roles without HTTP or DNS are for.
+/// The views in etcd: where they are, whether this process writes them or not.
 #[cfg(feature = "etcd")]
 async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
-    let Some(etcd) = config.etcd.as_ref().filter(|_| matches!(config.role, Role::All | Role::Projector)) else {
-        return Ok(None);
-    };
+    let Some(etcd) = &config.etcd else { return Ok(None) };
     Ok(Some(conn3ction_projector::EtcdConfig {
         client: conn3ction_ledger::etcd::Client::new(etcd.client()).await?,
         records_prefix: etcd.records_prefix.clone(),
@@ -611,46 +617,25 @@ impl NodeState {
         ])
     }
 
-    /// Walks the chain and compares the answers with a fold of the ledger from nothing.
+    /// Walks the chain, which must pass through `anchors`, and holds every view against a fold of the ledger from nothing.
     ///
     /// # Errors
     ///
     /// The ledger cannot be read now; damage is an answer, not an error.
-    pub async fn verify(&self) -> Result<json::VerifyJson, Problem> {
-        let walked = match verify(&*self.ledger, Revision(1), |_| {}).await {
-            Ok(walked) => walked,
-            Err(ReadError::Damaged { revision, detail }) => {
-                return Ok(json::VerifyJson {
-                    ok: false,
-                    from: 1,
-                    to: revision.0.saturating_sub(1),
-                    hash: String::new(),
-                    bad: Some(revision.0),
-                    detail: Some(detail),
-                    views: Vec::new(),
-                });
-            }
-            Err(error) => return Err(self.read_fault(&error)),
-        };
-        let rebuilt = self
-            .views
-            .rebuild(ViewName::Answers)
-            .await
-            .map_err(|error| Problem::new(ProblemKind::LedgerUnavailable, error.to_string()))?;
-        let view = json::ViewCheck {
-            view: ViewName::Answers.as_str().into(),
-            revision: rebuilt.revision.0,
-            digest: rebuilt.digest.to_string(),
-            ok: rebuilt.was_right,
-        };
-        Ok(json::VerifyJson {
-            ok: rebuilt.was_right,
-            from: walked.from.0,
-            to: walked.to.0,
-            hash: walked.hash.to_string(),
-            bad: None,
-            detail: None,
-            views: vec![view],
-        })
+    pub async fn verify(&self, anchors: &[Anchor], progress: &Progress) -> Result<json::VerifyJson, Problem> {
+        let verified = proof::verify(&*self.ledger, anchors, self.claims(), progress).await;
+        verified.map_err(|error| self.read_fault(&error))
+    }
+
+    /// What each view says and holds: those of this process, and those in etcd whoever writes them.
+    async fn claims(&self) -> Vec<Claim> {
+        #[cfg_attr(not(feature = "etcd"), expect(unused_mut, reason = "only those in etcd are added"))]
+        let mut claims = self.views.claims().await;
+        #[cfg(feature = "etcd")]
+        if let Some(etcd) = &self.etcd {
+            // Whether the prefixes are apart was settled at the start.
+            claims.extend(etcd.claims().await.unwrap_or_default());
+        }
+        claims
     }
 }

@@ -5,6 +5,7 @@
 //! - [`decide`]: pure: state + command -> event or refusal.
 //! - [`app`]: build, spawn, drain; [`Node::builder`] embeds a node in another program.
 //! - [`moment`]: what people write (`r1041`, a time, an age) becomes a state that can be read.
+//! - [`proof`]: the chain and every view held against the ledger.
 //! - [`past`]: the history of a zone in git or in dated files becomes events.
 //! - [`http`]: routes by resource; [`http::problem`] is the one place where an error becomes a status code.
 //! - [`cli`]: the command line by verb, a client of the HTTP surface.
@@ -25,6 +26,7 @@ pub mod moment;
 pub mod past;
 mod path;
 pub mod plan;
+pub mod proof;
 mod responder;
 pub mod rollback;
 #[cfg(feature = "etcd")]

@@ -31,6 +31,8 @@ const REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/docs/no-such-page", "", "", 404),
     ("GET", "/problems/record-exists", "", "", 200),
     ("GET", "/verify", "", "", 200),
+    ("GET", "/verify", "accept: application/x-ndjson", "", 200),
+    ("GET", "/verify?anchor=r1", "", "", 400),
     ("GET", "/records", "", "", 200),
     ("GET", "/records?at=r99", "", "", 422),
     ("GET", "/records?at=2:1", "", "", 422),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use conn3ction_schemas::{Revision, event::Hash};
+use conn3ction_schemas::{
+    Revision,
+    event::{Hash, SealedHeader},
+};
 use futures::StreamExt;
 
 use crate::{Body, Event, Ledger, ReadError, chain::Chain};
@@ -22,8 +25,7 @@ pub struct Verified {
 }
 
 /// Checks every event from `from` on (at least r1) up to the head that the ledger has now: dense, linked by hash, times
-/// rising, bodies as their digest says, and at the end the hash that the head names. Calls `progress` with the last good revision
-/// every few megabytes.
+/// rising, bodies as their digest says, and at the end the hash that the head names. Calls `each` with every good event.
 ///
 /// # Errors
 ///
@@ -31,7 +33,7 @@ pub struct Verified {
 pub async fn verify(
     ledger: &dyn Ledger,
     from: Revision,
-    mut progress: impl FnMut(Revision) + Send,
+    mut each: impl FnMut(&SealedHeader) + Send,
 ) -> Result<Verified, ReadError> {
     let head = ledger.head().await?;
     let from = from.max(Revision(1));
@@ -45,8 +47,8 @@ pub async fn verify(
         for event in events.iter().take_while(|event| event.revision() <= head.revision) {
             chain.check(event)?;
             walk_body(ledger, event).await?;
+            each(&event.header);
         }
-        progress(chain.revision());
     }
     match chain.hash() {
         Some(hash) if chain.revision() == head.revision && hash != head.hash => Err(ReadError::Damaged {

@@ -18,6 +18,7 @@
 mod answers;
 mod attached;
 mod checkpoint;
+mod claim;
 mod content;
 mod digest;
 #[cfg(feature = "etcd")]
@@ -35,11 +36,13 @@ mod projection;
 mod projector;
 mod rebuild;
 mod records;
+mod replay;
 mod sealing;
 pub mod zone_keys;
 
 pub use answers::{HeadState, SharedHead, ZoneState};
 pub use checkpoint::{Checkpoint, Part};
+pub use claim::{Checked, Claim, claims_in};
 pub use content::{Content, digest as content_digest};
 pub use digest::{Digest, EntryHash};
 pub use key_view::{KeyView, OwnerStep, ZoneStep};
@@ -56,5 +59,6 @@ pub use projector::EtcdConfig;
 pub use projector::{Config, Handle, Projector, Seal, SpawnError};
 pub use rebuild::{RebuildError, Rebuilt};
 pub use records::read_records;
+pub use replay::Replay;
 
 use answers::Answers;

@@ -6,15 +6,20 @@ use conn3ction_schemas::Revision;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-#[cfg(feature = "etcd")]
-use crate::{KeyView, Mirror, NotShown, Prefix, check_prefixes, etcd_view::EtcdView, not_shown, zone_keys::ZoneKeys};
 use crate::{
-    NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName,
+    Claim, NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName, content_digest,
     follow::follow_to,
     progress::{Reporter, Watcher},
-    rebuild::{Rebuilder, rebuilds},
+    rebuild::{Asker, requests},
     records::RecordsView,
     sealing::{Sealing, Start, Successors, keep_answers},
+};
+#[cfg(feature = "etcd")]
+use crate::{
+    KeyView, Mirror, NotShown, Prefix, check_prefixes,
+    etcd_view::{self, EtcdView},
+    not_shown,
+    zone_keys::ZoneKeys,
 };
 
 /// Which views this process keeps besides the answers.
@@ -85,7 +90,9 @@ impl std::fmt::Debug for LedgerHandle {
 struct Kept {
     watcher: Watcher,
     /// `None` for the answers, which are rebuilt beside their task.
-    rebuilder: Option<Rebuilder>,
+    rebuilder: Option<Asker<Rebuilt>>,
+    /// Asks the task what its medium holds, where only it may look: the local records.
+    looker: Option<Asker<Claim>>,
 }
 
 /// Why the views cannot be kept.
@@ -130,14 +137,15 @@ impl Projector {
             let (task, token) = (sealing.begin(&mut start), token.clone());
             tasks.spawn(async move { token.run_until_cancelled(task).await });
         }
-        let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None }];
+        let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None, looker: None }];
         tasks.spawn(keep_answers(start, ledger.clone(), prepared, reporter, token.clone()));
         if let Some(directory) = config.records {
             let (reporter, watcher) = Reporter::new(ViewName::Records);
-            let (rebuilder, rebuilds) = rebuilds();
-            let task = RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds, tasks: tasks.clone() };
+            let ((rebuilder, rebuilds), (looker, looks)) = (requests(), requests());
+            let task =
+                RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds, looks, tasks: tasks.clone() };
             tasks.spawn(task.run(token.clone()));
-            views.push(Kept { watcher, rebuilder: Some(rebuilder) });
+            views.push(Kept { watcher, rebuilder: Some(rebuilder), looker: Some(looker) });
         }
         #[cfg(feature = "etcd")]
         let zone_keys = config.etcd.as_ref().map(EtcdConfig::zone_keys).transpose()?.map(Arc::new);
@@ -160,6 +168,10 @@ impl Projector {
         })
     }
 }
+
+/// A view and where it is.
+#[cfg(feature = "etcd")]
+type Placed = (ViewName, Prefix, Box<dyn KeyView>);
 
 /// What views are made from, and who runs them.
 #[cfg(feature = "etcd")]
@@ -193,16 +205,33 @@ impl EtcdConfig {
         Ok(ZoneKeys::new(zones, self.large_zones.iter().cloned()))
     }
 
-    fn spawn(self, source: &Source<'_>) -> Result<[Kept; 2], PrefixError> {
+    /// The views, and where they are.
+    fn views(&self) -> Result<[Placed; 2], PrefixError> {
         let (records, zones) = self.prefixes()?;
-        let keys = self.zone_keys()?;
-        let views: [(ViewName, Prefix, Box<dyn KeyView>); 2] = [
+        Ok([
             (ViewName::Mirror, records.clone(), Box::new(Mirror::new(records))),
-            (ViewName::ZoneKeys, zones, Box::new(keys)),
-        ];
+            (ViewName::ZoneKeys, zones, Box::new(self.zone_keys()?)),
+        ])
+    }
+
+    /// What the views in etcd say and what they hold, whoever writes them.
+    ///
+    /// # Errors
+    ///
+    /// Two views would share keys.
+    pub async fn claims(&self) -> Result<Vec<Claim>, PrefixError> {
+        let mut claims = Vec::new();
+        for (name, prefix, view) in self.views()? {
+            claims.push(etcd_view::claim(&self.client, name, &prefix, view).await);
+        }
+        Ok(claims)
+    }
+
+    fn spawn(self, source: &Source<'_>) -> Result<[Kept; 2], PrefixError> {
+        let views = self.views()?;
         Ok(views.map(|(name, prefix, view)| {
             let (reporter, watcher) = Reporter::new(name);
-            let (rebuilder, rebuilds) = rebuilds();
+            let (rebuilder, rebuilds) = requests();
             let task = EtcdView {
                 client: self.client.clone(),
                 prefix,
@@ -214,7 +243,7 @@ impl EtcdConfig {
                 rebuilds,
             };
             source.tasks.spawn(task.run(source.token.clone()));
-            Kept { watcher, rebuilder: Some(rebuilder) }
+            Kept { watcher, rebuilder: Some(rebuilder), looker: None }
         }))
     }
 }
@@ -296,7 +325,7 @@ impl Handle {
     pub async fn rebuild(&self, view: ViewName) -> Result<Rebuilt, RebuildError> {
         let kept = self.kept(view).ok_or(RebuildError::NotKept)?;
         match &kept.rebuilder {
-            Some(rebuilder) => rebuilder.rebuild().await,
+            Some(rebuilder) => rebuilder.ask().await,
             None => self.rebuild_answers(&kept.watcher).await,
         }
     }
@@ -315,6 +344,30 @@ impl Handle {
             self.successors.put(fold).await;
         }
         Ok(Rebuilt { revision, digest, was_right })
+    }
+
+    /// What the views of this process say and what they hold, those in etcd excepted ([`EtcdConfig::claims`]).
+    pub async fn claims(&self) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for kept in &*self.views {
+            let (name, now) = (kept.watcher.view(), kept.watcher.now());
+            match (name, &kept.looker) {
+                (ViewName::Answers, _) => {
+                    let store = self.store.clone();
+                    let look = move || content_digest(&store.at(now.revision.into()));
+                    claims.push(match tokio::task::spawn_blocking(look).await {
+                        Ok(held) => Claim::live(name, now.revision, now.digest, held),
+                        Err(error) => Claim::unreadable(name, error.to_string()),
+                    });
+                }
+                (_, Some(looker)) => {
+                    let claim = looker.ask().await;
+                    claims.push(claim.unwrap_or_else(|error| Claim::unreadable(name, error.to_string())));
+                }
+                (ViewName::Records | ViewName::Mirror | ViewName::ZoneKeys, None) => {}
+            }
+        }
+        claims
     }
 
     /// Waits until all tasks have ended, after the token stopped them.

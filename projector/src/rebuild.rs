@@ -23,34 +23,34 @@ pub enum RebuildError {
     /// The view's task has stopped.
     #[error("the view has stopped")]
     Stopped,
-    /// A rebuild runs already.
-    #[error("a rebuild of the view is under way")]
+    /// A rebuild, or a look at all of the view, runs already.
+    #[error("a rebuild of the view, or a look at all of it, is under way")]
     UnderWay,
     /// Its medium or the ledger gave no answer, or no longer what was built on; the view is as before.
     #[error("rebuilding the view: {0}")]
     Failed(String),
 }
 
-pub(crate) type Answer = Result<Rebuilt, RebuildError>;
+pub(crate) type Answer<T> = Result<T, RebuildError>;
 
-/// Asks a view's task for a rebuild.
+/// Asks a view's task for something that it alone can do: a rebuild, or to say what it holds.
 #[derive(Debug, Clone)]
-pub(crate) struct Rebuilder(mpsc::Sender<oneshot::Sender<Answer>>);
+pub(crate) struct Asker<T>(mpsc::Sender<oneshot::Sender<Answer<T>>>);
 
 /// The requests that a view's task gets.
 #[derive(Debug)]
-pub(crate) struct RebuildRequests(mpsc::Receiver<oneshot::Sender<Answer>>);
+pub(crate) struct Requests<T>(mpsc::Receiver<oneshot::Sender<Answer<T>>>);
 
-/// Somebody who waits for a rebuild.
-pub(crate) struct Request(oneshot::Sender<Answer>);
+/// Somebody who waits for an answer.
+pub(crate) struct Request<T>(oneshot::Sender<Answer<T>>);
 
-pub(crate) fn rebuilds() -> (Rebuilder, RebuildRequests) {
+pub(crate) fn requests<T>() -> (Asker<T>, Requests<T>) {
     let (sender, receiver) = mpsc::channel(1);
-    (Rebuilder(sender), RebuildRequests(receiver))
+    (Asker(sender), Requests(receiver))
 }
 
-impl Rebuilder {
-    pub(crate) async fn rebuild(&self) -> Answer {
+impl<T> Asker<T> {
+    pub(crate) async fn ask(&self) -> Answer<T> {
         let (sender, receiver) = oneshot::channel();
         self.0.try_send(sender).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RebuildError::UnderWay,
@@ -60,9 +60,9 @@ impl Rebuilder {
     }
 }
 
-impl RebuildRequests {
+impl<T> Requests<T> {
     /// The next request; waits for ever if nobody can ask any more.
-    pub(crate) async fn next(&mut self) -> Request {
+    pub(crate) async fn next(&mut self) -> Request<T> {
         match self.0.recv().await {
             Some(sender) => Request(sender),
             None => std::future::pending().await,
@@ -70,8 +70,8 @@ impl RebuildRequests {
     }
 }
 
-impl Request {
-    pub(crate) fn answer(self, answer: Answer) {
+impl<T> Request<T> {
+    pub(crate) fn answer(self, answer: Answer<T>) {
         // Whoever asked may have gone away meanwhile.
         let _ = self.0.send(answer);
     }

@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Answers, Checkpoint, Digest, HeadState, Seal, SharedHead, ViewName, attached, checkpoint,
-    follow::{follow, follow_to, follow_until},
+    Answers, Checkpoint, Claim, Digest, HeadState, Seal, SharedHead, ViewName, attached, checkpoint, content_digest,
+    follow::{chain, follow, follow_to, follow_until},
     progress::{Condition, Reporter, Watcher},
 };
 
@@ -33,6 +33,20 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The file in its directory.
 const FILE: &str = "answers.sealed";
+
+/// What the sealed answers in `directory` say and hold, while no process keeps them; `None` if there are none. Blocks.
+pub(crate) fn claim_in(directory: &Path) -> Option<Claim> {
+    let unreadable = |text: String| Some(Claim::unreadable(ViewName::Answers, text));
+    let sealed = match Sealed::open(&directory.join(FILE)) {
+        Ok(sealed) => sealed,
+        Err(SealError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return unreadable(chain(&error)),
+    };
+    let Some((head, digest)) = attached::read(&sealed) else { return unreadable("it is of another form".into()) };
+    let at = Checkpoint::start(0).after(head.epoch, head.revision, head.hash, digest);
+    let (store, _writer) = Store::open(&sealed);
+    Some(Claim::stored(ViewName::Answers, at, content_digest(&store.at(head.revision.into()))))
+}
 
 /// What the fold knew when sealing was asked for.
 #[derive(Debug)]

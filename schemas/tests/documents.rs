@@ -185,8 +185,22 @@ fn shapes() -> Vec<Shape> {
         signed_elsewhere,
         secondaries,
     };
-    let check = || ViewCheck { view: text("answers"), revision: 7, digest: text(HASH), ok: true };
-    let verify = |bad, detail, views| VerifyJson { ok: false, from: 1, to: 7, hash: text(HASH), bad, detail, views };
+    let check = |detail| ViewCheck { view: text("answers"), revision: 7, digest: text(HASH), ok: true, detail };
+    let anchor = |found| AnchorCheck { revision: 7, hash: text(HASH), found, ok: true };
+    let verify = |bad, detail, views, anchors| VerifyJson {
+        ok: false,
+        from: 1,
+        to: 7,
+        hash: text(HASH),
+        bad,
+        detail,
+        views,
+        anchors,
+    };
+    let replay =
+        || ReplayJson { ok: true, to: 7, events: 7, elapsed_ms: 1, events_per_second: 7_000, views: vec![check(None)] };
+    let progress = || CheckProgress { step: text("chain"), done: 7, total: 9 };
+
     let hidden = || NotShown {
         zone: text("example"),
         name: text("a.example"),
@@ -321,8 +335,15 @@ fn shapes() -> Vec<Shape> {
             },
             RevertInput::default(),
         ),
-        shape("view-check", check(), check()),
-        shape("verify", verify(Some(3), some("hash"), vec![check()]), verify(None, None, vec![])),
+        shape("view-check", check(some("it differs")), check(None)),
+        shape("anchor-check", anchor(some(HASH)), anchor(None)),
+        shape(
+            "verify",
+            verify(Some(3), some("hash"), vec![check(None)], vec![anchor(None)]),
+            verify(None, None, vec![], vec![]),
+        ),
+        shape("check-progress", progress(), progress()),
+        shape("replay", replay(), replay()),
         shape("health", Health { status: text("ok") }, Health { status: text("ok") }),
         shape("not-shown", hidden(), hidden()),
         shape("view-status", view(some("at r3"), vec![hidden()]), view(None, vec![])),

@@ -61,6 +61,9 @@ pub(super) enum Failure {
     #[cfg(feature = "etcd")]
     #[error("{0}")]
     Left(String),
+    /// The chain does not pass through a pair that somebody kept.
+    #[error("{0}")]
+    Anchor(String),
     /// The views or the chain are not what the ledger says.
     #[error("{0}")]
     Mismatch(String),
@@ -78,7 +81,7 @@ impl Failure {
                 _ => 1,
             },
             Self::Usage(_) => 2,
-            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) => 1,
+            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) => 1,
             #[cfg(feature = "etcd")]
             Self::Left(_) => 1,
             Self::Unreachable(_) => 4,
@@ -172,6 +175,37 @@ impl Client {
 
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Failure> {
         self.decode(self.send(self.http.get(url)).await?).await
+    }
+
+    /// The report of long work, whose progress `told` is given meanwhile.
+    pub(super) async fn report<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        mut told: impl FnMut(&json::CheckProgress),
+    ) -> Result<T, Failure> {
+        let mut response = self.open(url, "application/x-ndjson").await?;
+        let mut octets = Vec::new();
+        loop {
+            let chunk = response.chunk().await.map_err(|error| Failure::io(&error, &self.base))?;
+            let Some(chunk) = chunk else { break };
+            octets.extend_from_slice(&chunk);
+            while let Some(end) = octets.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = octets.drain(..=end).collect();
+                match serde_json::from_slice::<json::CheckProgress>(&line) {
+                    Ok(progress) => told(&progress),
+                    Err(_) => return self.last_line(&line),
+                }
+            }
+        }
+        Err(Failure::Unreachable(format!("{} broke off before its report", self.base)))
+    }
+
+    fn last_line<T: DeserializeOwned>(&self, line: &[u8]) -> Result<T, Failure> {
+        if let Ok(problem) = serde_json::from_slice::<json::Problem>(line) {
+            return Err(Failure::Refused(Box::new(problem)));
+        }
+        serde_json::from_slice(line)
+            .map_err(|error| Failure::Unreachable(format!("{} does not speak our API: {error}", self.base)))
     }
 
     /// An answer whose body the verb reads itself.

@@ -11,6 +11,7 @@ mod lookup;
 #[cfg(feature = "etcd")]
 mod migrate;
 mod output;
+mod proof;
 mod records;
 mod state;
 mod zones;
@@ -25,7 +26,7 @@ use output::{Output, Printer};
 
 /// Conn3ction: DNS that remembers.
 ///
-/// Exit codes: 0 done; 1 refused; 2 usage; 3 conflict; 4 unreachable or outcome unknown; 5 verify mismatch.
+/// Exit codes: 0 done; 1 refused; 2 usage; 3 conflict; 4 unreachable or outcome unknown; 5 verify or replay mismatch.
 #[derive(Debug, Parser)]
 #[command(name = "conn3ction", version, max_term_width = 100, propagate_version = true)]
 struct Cli {
@@ -120,8 +121,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Show the server's state, or a zone's.
     Status(state::Status),
-    /// Check the hash chain and the views against it.
-    Verify(state::Verify),
+    /// Check that the hash chain is whole and that every view is what the ledger says.
+    Verify(proof::Verify),
     /// Rebuild a view from the ledger and swap it in.
     Rebuild(state::Rebuild),
     /// Print completions for a shell.

@@ -48,7 +48,7 @@ impl Color {
 pub(super) const ADDED: Style = AnsiColor::Green.on_default();
 pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
 pub(super) const NOTE: Style = AnsiColor::Cyan.on_default();
-const FAULT: Style = AnsiColor::Red.on_default().bold();
+pub(super) const FAULT: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints results in the chosen way; words for people go to standard error, so that a pipe carries results only.
 pub(super) struct Printer {

@@ -1,6 +1,5 @@
-//! `status`, `verify`, `rebuild`.
+//! `status`, `rebuild`.
 
-use anstyle::Style;
 use conn3ction_schemas::json;
 use reqwest::Method;
 
@@ -45,33 +44,8 @@ impl Row for json::ViewStatus {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Verify {}
-
-impl Verify {
-    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let report: json::VerifyJson = client.get(client.url(&["verify"], &[])).await?;
-        if printer.for_programs() {
-            printer.json_lines(&[&report]);
-        } else {
-            let hash = &report.hash;
-            printer.line(Style::new(), &format!("chain r{} to r{}: {hash}", report.from, report.to));
-            for view in &report.views {
-                let verdict = if view.ok { "ok" } else { "DIFFERS" };
-                printer.line(Style::new(), &format!("{} r{}: {verdict}  {}", view.view, view.revision, view.digest));
-            }
-        }
-        match (report.ok, report.detail) {
-            (true, _) => Ok(()),
-            (false, detail) => {
-                Err(Failure::Mismatch(detail.unwrap_or_else(|| "a view differs from the ledger".into())))
-            }
-        }
-    }
-}
-
-#[derive(Debug, clap::Args)]
 pub(super) struct Rebuild {
-    /// answers, records or zone-keys.
+    /// answers, records, mirror or zone-keys.
     view: String,
 }
 

@@ -13,6 +13,7 @@ mod lookup;
 mod metrics;
 pub mod problem;
 mod projections;
+mod proof;
 mod query;
 pub(crate) mod reading;
 mod records;
@@ -85,7 +86,7 @@ routes! {
     "/lookup" => get(lookup::show),
     "/projections" => get(projections::list),
     "/projections/{view}/rebuild" => post(projections::rebuild),
-    "/verify" => get(projections::verify),
+    "/verify" => get(proof::verify),
 }
 
 /// All routes over one node.

@@ -98,23 +98,30 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let body = json::Problem {
+impl Problem {
+    /// As it is sent.
+    pub(super) fn body(self) -> json::Problem {
+        json::Problem {
             kind: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title().into(),
             status: self.kind.status().as_u16(),
             detail: self.detail,
             request_id: Some(super::request::current_id()).filter(|id| !id.is_empty()),
             errors: self.errors,
-        };
-        let mut response = (self.kind.status(), Json(body)).into_response();
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (kind, retry_after) = (self.kind, self.retry_after);
+        let mut response = (kind.status(), Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(secs) = self.retry_after {
+        if let Some(secs) = retry_after {
             headers.insert(header::RETRY_AFTER, secs.into());
         }
-        if self.kind == ProblemKind::TokenNeeded {
+        if kind == ProblemKind::TokenNeeded {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

@@ -1,4 +1,4 @@
-//! `/projections` and `/verify`.
+//! `/projections`.
 
 use axum::{
     Json,
@@ -98,9 +98,4 @@ pub(super) async fn rebuild(
     node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
     let status = status_and_not_shown(&node).await.into_iter().find(|status| status.view == view);
     Ok(Json(status).into_response())
-}
-
-pub(super) async fn verify(State(node): State<Shared>, uri: Uri) -> Result<Json<json::VerifyJson>, Problem> {
-    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
-    node.verify().await.map(Json)
 }

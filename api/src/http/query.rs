@@ -12,11 +12,15 @@ use crate::path::decode;
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
+/// Parameters that may stand several times.
+const SEVERAL: [&str; 1] = ["anchor"];
+
 /// Parameters that every read takes: a revision to wait for, and for how long at most.
 pub(super) const WAITING: [&str; 2] = ["min_revision", "wait"];
 
 impl Query {
-    /// Reads the query of a read; every name must be in `known` or [`WAITING`], and stand once.
+    /// Reads the query of a read; every name must be in `known` or [`WAITING`], and stand once, unless it is one
+    /// of [`SEVERAL`].
     ///
     /// # Errors
     ///
@@ -45,7 +49,7 @@ impl Query {
             if !known.contains(&name.as_str()) && !waiting.contains(&name.as_str()) {
                 let hint = nearest(&name, known.iter().chain(waiting).copied());
                 unknown.push(parameter_error(&name, "is not a parameter of this route", hint));
-            } else if pairs.iter().any(|(earlier, _)| *earlier == name) {
+            } else if pairs.iter().any(|(earlier, _)| *earlier == name) && !SEVERAL.contains(&name.as_str()) {
                 return Err(Problem::new(ProblemKind::Malformed, format!("the parameter {name} stands twice")));
             }
             pairs.push((name, value));
@@ -67,14 +71,17 @@ impl Query {
     ///
     /// [`ProblemKind::Malformed`].
     pub(crate) fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
-        self.text(name)
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    Problem::new(ProblemKind::Malformed, format!("the parameter {name} is not {expected}"))
-                        .with([parameter_error(name, &format!("{text:?} is not {expected}"), None)])
-                })
-            })
-            .transpose()
+        self.text(name).map(|text| parsed(name, text, expected)).transpose()
+    }
+
+    /// Every value of a parameter that may stand several times, parsed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::Malformed`].
+    pub(crate) fn several<T: FromStr>(&self, name: &str, expected: &str) -> Result<Vec<T>, Problem> {
+        let values = self.0.iter().filter(|(known, _)| known == name);
+        values.map(|(_, text)| parsed(name, text, expected)).collect()
     }
 
     /// `true` or `false`; absent is `false`.
@@ -128,6 +135,16 @@ impl Query {
         let millis = number.parse::<u64>().map_err(|_| bad())?.saturating_mul(unit);
         if millis > 60_000 { Err(bad()) } else { Ok(Duration::from_millis(millis)) }
     }
+}
+
+fn parsed<T: FromStr>(name: &str, text: &str, expected: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| {
+        Problem::new(ProblemKind::Malformed, format!("the parameter {name} is not {expected}")).with([parameter_error(
+            name,
+            &format!("{text:?} is not {expected}"),
+            None,
+        )])
+    })
 }
 
 /// An item of a problem that names a query parameter.

@@ -341,7 +341,7 @@ pub(crate) async fn verify_walks_the_whole_log(place: impl Backend) {
     let head = ledger.head().await.unwrap();
     for from in [0, 1, 2, 20, 21, 22, 41] {
         let mut seen = Vec::new();
-        let verified = verify(&*ledger, Revision(from), |revision| seen.push(revision)).await.unwrap();
+        let verified = verify(&*ledger, Revision(from), |header| seen.push(header.revision)).await.unwrap();
         assert_eq!((verified.to, verified.hash), (head.revision, head.hash));
         assert_eq!(seen.last(), Some(&Revision(41)));
     }

@@ -7,6 +7,7 @@
 //! Several small events go in one transaction; an event too large for one goes in parts, with whole owners together.
 
 mod changes;
+mod look;
 mod rebuild;
 mod steps;
 pub(crate) mod txn;
@@ -27,12 +28,13 @@ use conn3ction_schemas::Revision;
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::look::claim;
 use self::{changes::Changes, steps::Steps, txn::Base};
 use crate::{
     Condition, KeyView, Part, Prefix,
     follow::chain,
     progress::{NotReached, Reporter, Watcher},
-    rebuild::RebuildRequests,
+    rebuild::{Rebuilt, Requests},
 };
 
 /// The version of the keys' form. A projector that meets a newer one stops writing.
@@ -50,7 +52,7 @@ pub(crate) struct EtcdView {
     pub(crate) store: Arc<Store>,
     pub(crate) answers: Watcher,
     pub(crate) reporter: Reporter,
-    pub(crate) rebuilds: RebuildRequests,
+    pub(crate) rebuilds: Requests<Rebuilt>,
 }
 
 /// Why a view cannot go on.

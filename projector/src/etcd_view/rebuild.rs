@@ -1,11 +1,16 @@
 //! Starting, and bringing the keys that are there to what they should be.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use conn3ction_ledger::etcd::etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+use conn3ction_ledger::etcd::etcd_client::GetOptions;
 use conn3ction_schemas::{Revision, event::Hash};
 
-use super::{EtcdView, FORMAT, Fault, changes::Changes, txn::Base};
+use super::{
+    EtcdView, FORMAT, Fault,
+    changes::Changes,
+    look::{self, Present},
+    txn::Base,
+};
 use crate::{
     Checkpoint, Condition, Content, Digest, EntryHash, Part,
     checkpoint::belongs,
@@ -19,12 +24,6 @@ const PAGE: i64 = 1_000;
 
 /// How often a rebuild begins again because other projectors moved the checkpoint meanwhile.
 const MOST_TRIES: u32 = 20;
-
-/// The keys as they were at one etcd revision, with the checkpoint of that moment.
-struct Present {
-    base: Base,
-    keys: HashMap<String, EntryHash>,
-}
 
 impl EtcdView {
     /// The checkpoint to go on from; without one, the keys are brought to the present state first.
@@ -80,7 +79,7 @@ impl EtcdView {
     /// Brings the keys to the fold at their checkpoint; where that is missing, unfinished or another ledger's, to the
     /// present. Every transaction compares the checkpoint, so that no other projector is overtaken.
     async fn reconcile(&self, take_over: bool) -> Result<(Base, bool), Fault> {
-        let Present { mut base, mut keys } = self.present().await?;
+        let Present { mut base, mut keys } = look::present(&self.client, &self.prefix).await?;
         let ours =
             base.modified != 0 && !base.checkpoint.rebuilding && belongs(&*self.ledger, &base.checkpoint).await?;
         if base.modified != 0 && !base.checkpoint.rebuilding && !ours && !take_over {
@@ -168,43 +167,6 @@ impl EtcdView {
             (event.header.epoch, event.header.hash())
         });
         Ok(Checkpoint { part: Part::default(), rebuilding: true, ..start.after(epoch, goal.revision, hash, digest) })
-    }
-
-    /// All keys and the checkpoint at one etcd revision.
-    async fn present(&self) -> Result<Present, Fault> {
-        let first = self.prefix.with_slash();
-        let end = self.prefix.after();
-        let range = |from: &str| {
-            let options = GetOptions::new().with_range(end.as_str()).with_limit(PAGE);
-            (from.to_owned(), options)
-        };
-        let (from, options) = range(&first);
-        let key = self.checkpoint_key();
-        let both = Txn::new().and_then([TxnOp::get(key, None), TxnOp::get(from, Some(options))]);
-        let answer = self.client.read_txn(both).await?;
-        let at = answer.header().map_or(0, |header| header.revision());
-        let mut responses = answer.op_responses().into_iter();
-        let (Some(TxnOpResponse::Get(checkpoint)), Some(TxnOpResponse::Get(page))) =
-            (responses.next(), responses.next())
-        else {
-            return Err(Fault::Moved);
-        };
-        let base = self.base_of(checkpoint.kvs().first())?;
-        let mut keys = HashMap::new();
-        let mut page = page;
-        loop {
-            let mut last = None;
-            for kv in page.kvs() {
-                let entry = EntryHash::of_pair(kv.key(), kv.value());
-                let key = String::from_utf8_lossy(kv.key()).into_owned();
-                last = Some(key.clone());
-                keys.insert(key, entry);
-            }
-            let Some(last) = last.filter(|_| page.more()) else { break };
-            let (from, options) = range(&(last + "\0"));
-            page = self.client.get(from, Some(options.with_revision(at))).await?;
-        }
-        Ok(Present { base, keys })
     }
 
     /// Without a checkpoint the keys that are there may be all that is left of another service: none that the ledger

@@ -11,7 +11,7 @@ use conn3ction_ledger::{
 };
 
 use super::{EtcdView, FORMAT, Fault, Waiting, changes::Changes};
-use crate::{Checkpoint, Part};
+use crate::{Checkpoint, Part, Prefix};
 
 /// The checkpoint and the etcd revision that wrote it; 0 if it is not there.
 #[derive(Debug, Clone)]
@@ -29,23 +29,7 @@ impl EtcdView {
     /// The checkpoint as it is now.
     pub(super) async fn load(&self) -> Result<Base, Fault> {
         let answer = self.client.get(self.checkpoint_key(), None).await?;
-        self.base_of(answer.kvs().first())
-    }
-
-    pub(super) fn base_of(&self, stored: Option<&KeyValue>) -> Result<Base, Fault> {
-        let Some(stored) = stored else { return Ok(Base { checkpoint: Checkpoint::start(FORMAT), modified: 0 }) };
-        #[derive(serde::Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        if serde_json::from_slice(stored.value()).is_ok_and(|Format { format }| format > FORMAT) {
-            return Err(Fault::Held(format!("the keys under {} were written by a newer version", self.prefix)));
-        }
-        let checkpoint = serde_json::from_slice(stored.value()).unwrap_or_else(|error| {
-            tracing::warn!(view = %self.prefix, %error, "unreadable checkpoint; the keys are built anew");
-            Checkpoint { rebuilding: true, ..Checkpoint::start(FORMAT) }
-        });
-        Ok(Base { checkpoint, modified: stored.mod_revision() })
+        base_of(&self.prefix, answer.kvs().first())
     }
 
     /// Writes the changes of all whole events that wait.
@@ -110,8 +94,25 @@ impl EtcdView {
     }
 }
 
+/// The checkpoint of the view under `prefix`, as it is stored.
+pub(super) fn base_of(prefix: &Prefix, stored: Option<&KeyValue>) -> Result<Base, Fault> {
+    let Some(stored) = stored else { return Ok(Base { checkpoint: Checkpoint::start(FORMAT), modified: 0 }) };
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    if serde_json::from_slice(stored.value()).is_ok_and(|Format { format }| format > FORMAT) {
+        return Err(Fault::Held(format!("the keys under {} were written by a newer version", prefix)));
+    }
+    let checkpoint = serde_json::from_slice(stored.value()).unwrap_or_else(|error| {
+        tracing::warn!(view = %prefix, %error, "unreadable checkpoint; the keys are built anew");
+        Checkpoint { rebuilding: true, ..Checkpoint::start(FORMAT) }
+    });
+    Ok(Base { checkpoint, modified: stored.mod_revision() })
+}
+
 /// The key of the checkpoint of the view under `prefix`.
-pub(crate) fn checkpoint_key(prefix: &crate::Prefix) -> String {
+pub(crate) fn checkpoint_key(prefix: &Prefix) -> String {
     format!("{}/{}", CHECKPOINTS, prefix.as_str().trim_start_matches('/'))
 }
 

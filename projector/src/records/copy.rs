@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use conn3ction_schemas::{Name, RecordSet, Serial, SetKey, json::Record};
+use conn3ction_dns::View;
+use conn3ction_schemas::{Name, RecordSet, RecordType, Serial, SetKey, json::Record};
 
 use super::FORMAT;
 use crate::{Checkpoint, Digest, EntryHash};
@@ -78,7 +79,8 @@ impl Copy {
         Ok((copy, checkpoint))
     }
 
-    fn checkpoint(&self, directory: &Path) -> Result<Checkpoint, CopyError> {
+    /// Where the copy says that it stands.
+    pub(super) fn checkpoint(&self, directory: &Path) -> Result<Checkpoint, CopyError> {
         let damaged = |text: String| damage(directory, text);
         let Some(stored) = self.tree.get(CHECKPOINT).map_err(|error| fault(directory, error))? else {
             return Ok(Checkpoint::start(FORMAT));
@@ -191,9 +193,30 @@ pub(super) fn set_key(zone: &Name, owner: &Name, key: SetKey) -> Vec<u8> {
     octets
 }
 
-/// A record set as JSON.
+/// A record set as JSON. The serial inside a SOA is 0: the zone's own entry carries it.
 pub(super) fn set_value(owner: &Name, key: SetKey, set: &RecordSet) -> Vec<u8> {
-    serde_json::to_vec(&Record::new(owner, key, set)).unwrap_or_else(|_| unreachable!("a record is plain text"))
+    let mut record = Record::new(owner, key, set);
+    if key.rtype == RecordType::SOA {
+        record.values.iter_mut().for_each(|value| *value = with_serial(value, Serial(0)));
+    }
+    serde_json::to_vec(&record).unwrap_or_else(|_| unreachable!("a record is plain text"))
+}
+
+/// The digest of a copy of `content`.
+pub(super) fn digest_of(content: &View) -> Digest {
+    let mut digest = Digest::default();
+    for zone in content.zones() {
+        let (key, value) = zone_entry(zone.apex(), zone.serial());
+        digest.add(EntryHash::of_pair(&key, &value));
+        for owner in zone.owners() {
+            let name = owner.name();
+            for set in owner.sets() {
+                let key = set_key(zone.apex(), &name, set.key());
+                digest.add(EntryHash::of_pair(&key, &set_value(&name, set.key(), &set.to_record_set())));
+            }
+        }
+    }
+    digest
 }
 
 /// The labels from the root down, each ended by two zero octets, and two more at the name's end; a zero octet in a label

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use conn3ction_dns::View;
 use conn3ction_ledger::{Event, Ledger, ReadError};
 use conn3ction_schemas::{Delta, Revision, event::ZoneLife, json::Record};
 use futures::{FutureExt, StreamExt};
@@ -20,15 +21,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::copy::{Batch, Copy, CopyError, damage, set_key, set_value, zone_entry};
 use crate::{
-    Checkpoint, Condition, Digest, Part,
+    Checkpoint, Claim, Condition, Digest, Part, ViewName,
     checkpoint::belongs,
     follow::{Chunks, chain},
     progress::Reporter,
-    rebuild::{RebuildError, RebuildRequests, Rebuilt},
+    rebuild::{RebuildError, Rebuilt, Requests},
 };
 
 /// The version of the copy's form. A copy of another is made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The most record sets in one batch, but for the rest of a chunk.
 const MOST_SETS: usize = 4_096;
@@ -47,7 +48,8 @@ pub(crate) struct RecordsView {
     pub(crate) directory: PathBuf,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) reporter: Reporter,
-    pub(crate) rebuilds: RebuildRequests,
+    pub(crate) rebuilds: Requests<Rebuilt>,
+    pub(crate) looks: Requests<Claim>,
     /// Work on the disk that has begun is ended before the view has stopped, so that its copy can be opened from then on.
     pub(crate) tasks: TaskTracker,
 }
@@ -97,6 +99,20 @@ pub fn read_records(directory: &Path, each: &mut dyn FnMut(&str, Record)) -> Res
     Ok(checkpoint.at())
 }
 
+/// What the copy in `directory` says and what it holds, while no process keeps it; `None` if there is none. Blocks.
+pub(crate) fn claim_in(directory: &Path) -> Option<Claim> {
+    directory.is_dir().then(|| match open_soon(directory) {
+        // It was opened because what it holds is what its checkpoint says.
+        Ok((_, checkpoint)) => Claim::stored(ViewName::Records, checkpoint.clone(), checkpoint.digest),
+        Err(error) => Claim::unreadable(ViewName::Records, chain(&error)),
+    })
+}
+
+/// The digest of a copy of `content`.
+pub(crate) fn digest_of(content: &View) -> Digest {
+    copy::digest_of(content)
+}
+
 /// Opens the copy. sled's threads give up their lock a moment after the process, or the view, that had it open told that it
 /// is done.
 fn open_soon(directory: &Path) -> Result<(Copy, Checkpoint), CopyError> {
@@ -131,8 +147,11 @@ impl RecordsView {
                     }
                     Fault::Ledger(error) => return chain(&error),
                 }
-                if let Ok(request) = tokio::time::timeout(RETRY, self.rebuilds.next()).await {
-                    request.answer(Err(RebuildError::Failed("the view has no medium or no ledger now".into())));
+                let refused = || RebuildError::Failed("the view has no medium or no ledger now".into());
+                tokio::select! {
+                    request = self.rebuilds.next() => request.answer(Err(refused())),
+                    request = self.looks.next() => request.answer(Err(refused())),
+                    () = tokio::time::sleep(RETRY) => {}
                 }
             }
         });
@@ -169,6 +188,10 @@ impl RecordsView {
                     fold = next?;
                     self.reporter.condition(Condition::Following);
                     self.report(&fold);
+                    continue;
+                }
+                request = self.looks.next() => {
+                    request.answer(fold.claim().await.map_err(|fault| RebuildError::Failed(fault.text())));
                     continue;
                 }
             };
@@ -318,6 +341,15 @@ impl Fold {
     async fn flush(&self) -> Result<(), Fault> {
         let copy = self.copy.clone();
         blocking(&self.tasks, &self.directory, move |directory| copy.flush(directory)).await
+    }
+
+    /// What the copy says and what it holds, between two events.
+    async fn claim(&self) -> Result<Claim, Fault> {
+        let copy = self.copy.clone();
+        blocking(&self.tasks, &self.directory, move |directory| {
+            Ok(Claim::stored(ViewName::Records, copy.checkpoint(directory)?, copy.digest(directory)?))
+        })
+        .await
     }
 
     /// The digest of what is on the disk.

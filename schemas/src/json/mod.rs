@@ -12,6 +12,7 @@ mod event;
 mod node;
 mod plan;
 mod problem;
+mod proof;
 mod record;
 mod rollback;
 mod zone;
@@ -22,9 +23,10 @@ pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
 pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
 pub use plan::{Conflict, Plan, Summary, Warning};
 pub use problem::{Problem, ProblemError};
+pub use proof::{AnchorCheck, CheckProgress, ReplayJson, VerifyJson, ViewCheck};
 pub use record::{EventNote, Record, RecordInput, SetJson};
 pub use rollback::{RestoreInput, RevertInput};
-pub use zone::{Secondary, VerifyJson, ViewCheck, ZoneInput, ZoneJson};
+pub use zone::{Secondary, ZoneInput, ZoneJson};
 
 /// For serde: a flag that is left out when it is false.
 fn is_false(flag: &bool) -> bool {

@@ -51,37 +51,3 @@ pub struct ZoneInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<String>,
 }
-
-/// What `GET /verify` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VerifyJson {
-    /// Whether everything held.
-    pub ok: bool,
-    /// The first revision that was read.
-    pub from: u64,
-    /// The last revision that was read.
-    pub to: u64,
-    /// The hash of the last event, in hex.
-    pub hash: String,
-    /// The first revision that is damaged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bad: Option<u64>,
-    /// What is wrong with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// Each view against the fold of the log.
-    pub views: Vec<ViewCheck>,
-}
-
-/// One view against the fold of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ViewCheck {
-    /// `answers`, `records` or `zone-keys`.
-    pub view: String,
-    /// The revision that the view reflects.
-    pub revision: u64,
-    /// Its digest, in hex.
-    pub digest: String,
-    /// Whether the fold gives the same digest.
-    pub ok: bool,
-}

@@ -1,0 +1,98 @@
+//! `verify`.
+
+use std::io::IsTerminal;
+
+use anstyle::Style;
+use conn3ction_schemas::json;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    client::{Client, Failure},
+    output::{FAULT, Printer},
+};
+use crate::proof::Anchor;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// A revision and the hash that somebody kept of it: today's chain must pass through it. May be given several times.
+    #[arg(long = "anchor", value_name = "REV:HASH", value_parser = anchor)]
+    anchors: Vec<String>,
+}
+
+fn anchor(text: &str) -> Result<String, crate::proof::NoAnchor> {
+    text.parse::<Anchor>().map(|_| text.to_owned())
+}
+
+impl Verify {
+    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let anchors: Vec<_> = self.anchors.iter().map(|anchor| ("anchor", Some(anchor.as_str()))).collect();
+        let bar = bar();
+        let report = client.report(client.url(&["verify"], &anchors), |told| show(&bar, told)).await;
+        bar.finish_and_clear();
+        verdict(&report?, printer)
+    }
+}
+
+/// Prints what was found and fails if anything did not hold.
+fn verdict(report: &json::VerifyJson, printer: &Printer) -> Result<(), Failure> {
+    if printer.for_programs() {
+        printer.json_lines(&[report]);
+    } else {
+        let whole = if report.bad.is_some() { "chain whole only from" } else { "chain" };
+        printer.line(Style::new(), &format!("{whole} r{} to r{}: {}", report.from, report.to, report.hash));
+        for anchor in report.anchors.iter().filter(|anchor| anchor.ok) {
+            printer.line(Style::new(), &format!("anchor r{}: ok  {}", anchor.revision, anchor.hash));
+        }
+        views(&report.views, printer);
+    }
+    if let Some(bad) = report.bad {
+        let detail = report.detail.as_deref().unwrap_or("it is not what was appended");
+        return Err(Failure::Mismatch(format!("the first bad revision is r{bad}: {detail}")));
+    }
+    if let Some(detail) = &report.detail {
+        return Err(Failure::Mismatch(detail.clone()));
+    }
+    let differ: Vec<_> = report.views.iter().filter(|view| !view.ok).map(|view| view.view.as_str()).collect();
+    if !differ.is_empty() {
+        return Err(Failure::Mismatch(format!("not what the ledger says: {}", differ.join(", "))));
+    }
+    let Some(anchor) = report.anchors.iter().find(|anchor| !anchor.ok) else { return Ok(()) };
+    Err(Failure::Anchor(match &anchor.found {
+        Some(found) => format!(
+            "today's chain does not pass through r{}:{}: that event's hash is {found} now, so the history up to it is another \
+             one",
+            anchor.revision, anchor.hash
+        ),
+        None => format!("the chain ends at r{}, before r{}:{}", report.to, anchor.revision, anchor.hash),
+    }))
+}
+
+/// A line for each view.
+fn views(views: &[json::ViewCheck], printer: &Printer) {
+    for view in views {
+        let line = |verdict: &str| format!("{} r{}: {verdict}  {}", view.view, view.revision, view.digest);
+        match &view.detail {
+            None if view.ok => printer.line(Style::new(), &line("ok")),
+            None => printer.line(FAULT, &line("DIFFERS")),
+            Some(detail) => printer.line(FAULT, &line(&format!("DIFFERS: {detail}"))),
+        }
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{msg:6} {bar:30} {pos}/{len} events {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, told: &json::CheckProgress) {
+    bar.set_length(told.total);
+    bar.set_position(told.done);
+    bar.set_message(told.step.clone());
+}
