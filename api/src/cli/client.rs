@@ -64,6 +64,9 @@ pub(super) enum Failure {
     /// The chain does not pass through a pair that somebody kept.
     #[error("{0}")]
     Anchor(String),
+    /// Others changed since what was to be changed.
+    #[error("{0}")]
+    Conflict(String),
     /// The views or the chain are not what the ledger says.
     #[error("{0}")]
     Mismatch(String),
@@ -80,6 +83,7 @@ impl Failure {
                 502..=504 => 4,
                 _ => 1,
             },
+            Self::Conflict(_) => 3,
             Self::Usage(_) => 2,
             Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) => 1,
             #[cfg(feature = "etcd")]

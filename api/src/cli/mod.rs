@@ -13,6 +13,7 @@ mod migrate;
 mod output;
 mod proof;
 mod records;
+mod rollback;
 mod state;
 mod zones;
 
@@ -114,6 +115,10 @@ enum Command {
     History(history::History),
     /// Show the record sets in which two moments differ.
     Diff(history::Diff),
+    /// Bring a zone, or a part of it, back to what it was at a moment; the plan is shown first.
+    Restore(rollback::Restore),
+    /// Undo an event, or a part of it; the plan is shown first.
+    Revert(rollback::Revert),
     /// Show what the responder answers, and which events put it there.
     Lookup(lookup::Lookup),
     /// Take over what an older service or a plain CoreDNS keeps in etcd; the plan is shown first.
@@ -154,6 +159,8 @@ impl Command {
             | Self::Apply(_)
             | Self::Import(_)
             | Self::ImportHistory(_)
+            | Self::Restore(_)
+            | Self::Revert(_)
             | Self::Log(_)
             | Self::Show(_)
             | Self::Diff(_)
@@ -219,6 +226,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Blame(verb) => verb.run(&client, &printer).await,
         Command::History(verb) => verb.run(&client, &printer).await,
         Command::Diff(verb) => verb.run(&client, &printer).await,
+        Command::Restore(verb) => verb.run(&client, &printer).await,
+        Command::Revert(verb) => verb.run(&client, &printer).await,
         Command::Lookup(verb) => verb.run(&client, &printer).await,
         #[cfg(feature = "etcd")]
         Command::Migrate(verb) => verb.run(&client, &printer).await,

@@ -29,13 +29,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Self::take(request, || None).await
+    }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    /// Takes the body of `request`; an empty one is what `absent` gives, if anything.
+    async fn take(request: Request, absent: impl FnOnce() -> Option<T>) -> Result<Self, Problem> {
         let head = head(&request);
         if request.headers().contains_key(header::CONTENT_ENCODING) {
             return Err(Problem::new(ProblemKind::MediaType, "JSON bodies are taken without a content encoding"));
         }
         let octets = read(request.into_body(), MAX_JSON).await?;
-        let value = parse(&octets)?;
+        let absent = if octets.is_empty() { absent() } else { None };
+        let value = absent.map_or_else(|| parse(&octets), Ok)?;
         Ok(Self { value, digest: Hash::of(&[head.as_bytes(), &octets].concat()) })
+    }
+}
+
+/// A [`JsonBody`] that may be left out, where every member may.
+pub(super) struct MaybeJson<T>(pub JsonBody<T>);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        JsonBody::take(request, || Some(T::default())).await.map(Self)
     }
 }
 

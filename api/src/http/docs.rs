@@ -19,7 +19,7 @@ macro_rules! files {
     ($directory:literal: $($name:literal),*) => { &[$(($name, include_str!(concat!($directory, $name)))),*] };
 }
 
-const PAGES: &[(&str, &str)] = files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "point-in-time.md", "operations.md", "guarantees.md", "figures.md");
+const PAGES: &[(&str, &str)] = files!("../../docs/": "index.md", "http.md", "command-line.md", "coredns.md", "point-in-time.md", "rollback.md", "operations.md", "guarantees.md", "figures.md");
 
 pub(super) async fn openapi(uri: Uri) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;

@@ -82,6 +82,7 @@ routes! {
     "/history" => post(history::take),
     "/events" => get(events::list),
     "/events/{rev}" => get(events::show),
+    "/events/{rev}/revert" => post(rollback::revert),
     "/events/{rev}/changes" => get(events::changes),
     "/lookup" => get(lookup::show),
     "/projections" => get(projections::list),

@@ -9,10 +9,11 @@ use axum::{
     response::Response,
 };
 use conn3ction_schemas::{Name, RecordType, json};
+use futures::StreamExt;
 
 use super::{
     Shared,
-    body::JsonBody,
+    body::{JsonBody, MaybeJson},
     problem::{Problem, ProblemKind},
     query::Query,
     reading,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     decide::{BadItem, Part, RefusalKind, Within, input},
     moment::Place,
-    rollback::{self, Restore},
+    rollback::{self, Restore, Revert},
 };
 
 pub(super) async fn restore(
@@ -60,6 +61,47 @@ pub(super) async fn restore(
     }
     let outcome =
         rollback::submit_restore(&node.committer, &node.ledger, &node.store, &envelope, Arc::new(restore)).await;
+    node.note(&outcome);
+    let answer = writing::answer(&node, outcome).await?;
+    node.shown(answer.revision()).await?;
+    answer.into_response(&node).await
+}
+
+pub(super) async fn revert(
+    State(node): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(rev): Path<String>,
+    uri: Uri,
+    MaybeJson(JsonBody { value: asked, digest }): MaybeJson<json::RevertInput>,
+) -> Result<Response, Problem> {
+    let dry_run = Query::of_write(&uri, &["dry_run"])?.flag("dry_run")?;
+    let mut items = Vec::new();
+    let zone = asked.zone.as_ref().and_then(|text| input::name("/zone", text).map_err(|item| items.push(item)).ok());
+    let narrowed = Narrowed { name: &asked.name, rtype: &asked.rtype, covers: &asked.covers, under: &asked.under };
+    let within = narrowed.read(zone.as_ref()).map_err(|bad| items.extend(bad)).unwrap_or(Within::Zone);
+    if !items.is_empty() {
+        return Err(writing::refused(items));
+    }
+    let expected = asked.expected_revision.as_ref().map(|text| reading::revision(&node, text)).transpose()?;
+    let order = Order { caller, reason: asked.reason.clone(), expected, digest, source: "rest", dry_run };
+    let envelope = writing::envelope(&node, order)?;
+    let revision = reading::revision(&node, &rev)?;
+    let event = node.event(revision).await?;
+    let after = node.store.at(revision.into());
+    let mut chunks = node.deltas(event.clone());
+    let mut deltas = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        deltas.extend(chunk?);
+    }
+    let revert = Revert { header: event.header.clone(), deltas, after, zone, within };
+    if dry_run {
+        let (view, epoch) = (node.store.now(), node.epoch());
+        let plan =
+            blocking(move || rollback::plan_revert(view, epoch, &envelope, asked, &revert).map_err(Problem::from));
+        return Answer::Plan(Box::new(plan.await?)).into_response(&node).await;
+    }
+    let revert = Arc::new(revert);
+    let outcome = rollback::submit_revert(&node.committer, &node.ledger, &node.store, &envelope, revert).await;
     node.note(&outcome);
     let answer = writing::answer(&node, outcome).await?;
     node.shown(answer.revision()).await?;

@@ -84,7 +84,7 @@ impl Restore {
         if self.part.within != Within::Zone {
             let restore = self.clone();
             let found = tokio::task::spawn_blocking(move || restore.find_part(&state));
-            let found = found.await.map_err(|error| SubmitError::Read(Arc::new(unavailable(error))))?;
+            let found = found.await.map_err(|error| SubmitError::Read(Arc::new(super::unavailable(error))))?;
             let (Some(facts), _) = found.map_err(SubmitError::Refused)? else { return Ok(None) };
             // A SOA carries the serial that it gets, so nothing else may have moved it.
             let has_soa = facts.deltas.iter().any(|delta| delta.key.rtype == RecordType::SOA);
@@ -196,10 +196,6 @@ fn with_serials(delta: &mut Delta, change: &ZoneChange) {
 fn signed(view: &View, apex: &Name) -> bool {
     let owner = view.zone(apex).and_then(|zone| zone.owner(apex));
     owner.is_some_and(|owner| owner.set(SetKey::rrsig(RecordType::SOA)).is_some())
-}
-
-fn unavailable(error: tokio::task::JoinError) -> conn3ction_ledger::ReadError {
-    conn3ction_ledger::ReadError::Unavailable(error.into())
 }
 
 /// A zone as it was, for what is decided behind its restore in the same batch.
