@@ -57,8 +57,7 @@ pub(super) enum Failure {
     /// The server cannot be reached, or what it says is no answer of ours.
     #[error("{0}")]
     Unreachable(String),
-    /// Some of it could not be taken.
-    #[cfg(feature = "etcd")]
+    /// Some of it could not be taken, or differs.
     #[error("{0}")]
     Left(String),
     /// The chain does not pass through a pair that somebody kept.
@@ -85,9 +84,7 @@ impl Failure {
             },
             Self::Conflict(_) => 3,
             Self::Usage(_) => 2,
-            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) => 1,
-            #[cfg(feature = "etcd")]
-            Self::Left(_) => 1,
+            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) | Self::Left(_) => 1,
             Self::Unreachable(_) => 4,
             Self::Mismatch(_) => 5,
         })
