@@ -116,6 +116,16 @@ fn shapes() -> Vec<Shape> {
         before,
         after,
     };
+    let short = || ShortAnswer { outcome: text("NOERROR"), values: vec![text("192.0.2.77")] };
+    let bisect = |event, before| Bisect {
+        name: text("a.example"),
+        rtype: text("A"),
+        answer: text("192.0.2.77"),
+        holds: true,
+        event,
+        before,
+        after: short(),
+    };
     let blame = |covers, value, ttl, reason| BlameRow {
         zone: text("example"),
         name: text("a.example"),
@@ -253,6 +263,8 @@ fn shapes() -> Vec<Shape> {
             ChangeSet { reason: some("why"), expected_revision: some("1:1044"), changes: vec![full_change()] },
             ChangeSet::default(),
         ),
+        shape("short-answer", short(), short()),
+        shape("bisect", bisect(Some(event(None, None, vec![], vec![], None, None)), Some(short())), bisect(None, None)),
         shape("event-zone", zone(Some(1), true, true), zone(None, false, false)),
         shape("change", change(some("DS"), Some(set()), Some(set())), change(None, None, None)),
         shape(

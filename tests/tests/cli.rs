@@ -8,7 +8,7 @@ use std::{
 use conn3ction_tests::{Conn3ction, Ran, binary, shell};
 use serde_json::Value;
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
     "serve",
     "get",
     "set",
@@ -22,6 +22,7 @@ const VERBS: [&str; 20] = [
     "log",
     "show",
     "blame",
+    "bisect",
     "status",
     "verify",
     "rebuild",

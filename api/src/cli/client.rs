@@ -57,7 +57,7 @@ pub(super) enum Failure {
     /// The server cannot be reached, or what it says is no answer of ours.
     #[error("{0}")]
     Unreachable(String),
-    /// Some of it could not be taken, or differs.
+    /// Some of it could not be taken, or differs, or the answer is no.
     #[error("{0}")]
     Left(String),
     /// The chain does not pass through a pair that somebody kept.
@@ -152,6 +152,11 @@ impl Client {
             stop.cancel();
             node.stopped().await;
         }
+    }
+
+    /// The server's address.
+    pub(super) fn base(&self) -> &str {
+        self.base.as_str()
     }
 
     /// `path` below the server's address; segments are encoded, `query` pairs with a value are appended.

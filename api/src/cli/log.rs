@@ -113,7 +113,7 @@ impl Log {
 
     fn show(&self, printer: &Printer, events: &[json::EventJson]) {
         let now = Timestamp::now();
-        let lines: Vec<_> = events.iter().map(|event| self.line(event, now)).collect();
+        let lines: Vec<_> = events.iter().map(|event| line(event, self.oneline, now)).collect();
         for (event, line) in events.iter().zip(columns(&lines)) {
             printer.line(Style::new(), &line);
             if self.patch {
@@ -121,30 +121,31 @@ impl Log {
             }
         }
     }
+}
 
-    fn line(&self, event: &json::EventJson, now: Timestamp) -> Vec<(Style, String)> {
-        let plain = Style::new();
-        let [time, age] = told(&event.time, now);
-        let reason = event.reason.clone().unwrap_or_default();
-        let mut line = vec![(NOTE, format!("r{}", event.revision))];
-        if self.oneline {
-            let what = if reason.is_empty() { event.kind.clone() } else { reason };
-            line.extend([(plain, age), (plain, event.actor.clone()), (plain, what)]);
-            return line;
-        }
-        let sets = if event.change_count == 1 { "set" } else { "sets" };
-        // What the other kinds did is not told by their changes.
-        let kind = if event.kind == "records-changed" { String::new() } else { event.kind.clone() };
-        line.extend([
-            (plain, time),
-            (plain, age),
-            (plain, event.actor.clone()),
-            (plain, format!("{} {sets}", event.change_count)),
-            (plain, kind),
-            (plain, reason),
-        ]);
-        line
+/// What one line says of an event, by columns.
+pub(super) fn line(event: &json::EventJson, is_short: bool, now: Timestamp) -> Vec<(Style, String)> {
+    let plain = Style::new();
+    let [time, age] = told(&event.time, now);
+    let reason = event.reason.clone().unwrap_or_default();
+    let mut line = vec![(NOTE, format!("r{}", event.revision))];
+    if is_short {
+        let what = if reason.is_empty() { event.kind.clone() } else { reason };
+        line.extend([(plain, age), (plain, event.actor.clone()), (plain, what)]);
+        return line;
     }
+    let sets = if event.change_count == 1 { "set" } else { "sets" };
+    // What the other kinds did is not told by their changes.
+    let kind = if event.kind == "records-changed" { String::new() } else { event.kind.clone() };
+    line.extend([
+        (plain, time),
+        (plain, age),
+        (plain, event.actor.clone()),
+        (plain, format!("{} {sets}", event.change_count)),
+        (plain, kind),
+        (plain, reason),
+    ]);
+    line
 }
 
 /// The event of one block of a server-sent stream (its `data:` lines).

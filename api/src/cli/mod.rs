@@ -2,6 +2,7 @@
 
 mod age;
 mod apply;
+mod bisect;
 mod blame;
 mod client;
 mod history;
@@ -111,6 +112,8 @@ enum Command {
     Show(log::Show),
     /// Show who put each value there, when and why.
     Blame(blame::Blame),
+    /// Find the event that made an answer what it is.
+    Bisect(bisect::Bisect),
     /// Show every version of a name, newest first.
     History(history::History),
     /// Show the record sets in which two moments differ.
@@ -145,6 +148,7 @@ impl Command {
             | Self::Get(_)
             | Self::Lookup(_)
             | Self::Blame(_)
+            | Self::Bisect(_)
             | Self::History(_)
             | Self::Export(_)
             | Self::Zone(zones::Zone::List | zones::Zone::Show { .. }) => true,
@@ -223,6 +227,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Export(verb) => verb.run(&client, &printer).await,
         Command::Log(verb) => verb.run(glob.as_deref(), &client, &printer).await,
         Command::Show(verb) => verb.run(&client, &printer).await,
+        Command::Bisect(verb) => verb.run(&client, &printer).await,
         Command::Blame(verb) => verb.run(&client, &printer).await,
         Command::History(verb) => verb.run(&client, &printer).await,
         Command::Diff(verb) => verb.run(&client, &printer).await,

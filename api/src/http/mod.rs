@@ -1,5 +1,6 @@
 //! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
 
+mod bisect;
 mod blame;
 mod body;
 mod changed;
@@ -72,6 +73,7 @@ routes! {
     "/records/{name}/{type}" => get(records::show).put(records::put).delete(records::delete),
     "/records/{name}/history" => get(changed::history),
     "/blame" => get(blame::list),
+    "/bisect" => get(bisect::show),
     "/diff" => get(changed::diff),
     "/changes" => post(changes::change),
     "/zones" => get(zones::list).post(zones::create),

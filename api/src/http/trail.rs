@@ -79,6 +79,19 @@ pub(super) async fn at(
     }
 }
 
+/// The event of a turn with what it changed on the path.
+///
+/// # Errors
+///
+/// The ledger cannot be read.
+pub(super) async fn event(node: &Shared, turn: Turn) -> Result<json::EventJson, Problem> {
+    let revision = turn.version.into();
+    match row(node, &Filter::default(), turn).await? {
+        Some(event) => Ok(event),
+        None => Ok(json::EventJson::new(&*node.header(revision).await?, Vec::new())),
+    }
+}
+
 /// The event of a turn with what it changed on the path; `None` if it is not wanted.
 async fn row(node: &Shared, filter: &Filter, turn: Turn) -> Result<Option<json::EventJson>, Problem> {
     let header = node.header(turn.version.into()).await?;

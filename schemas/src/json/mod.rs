@@ -6,6 +6,7 @@
 //! `api`), which lists everything that is wrong. `schemas/json/*.schema.json` say the same to other programs; a test
 //! (`tests/documents.rs`) holds the two together.
 
+mod bisect;
 mod blame;
 mod change_set;
 mod event;
@@ -17,6 +18,7 @@ mod record;
 mod rollback;
 mod zone;
 
+pub use bisect::{Bisect, ShortAnswer};
 pub use blame::BlameRow;
 pub use change_set::{ChangeInput, ChangeSet, Op};
 pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
