@@ -12,13 +12,15 @@ use std::{
 };
 
 use anyhow::Context;
-use conn3ction_dns::{Secondaries, Server, Store, server::Counters};
+use conn3ction_dns::{Secondaries, Server, Store, View, server::Counters};
 use conn3ction_ledger::{
     Event, Ledger, ReadError,
     committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
     memory::MemoryLedger,
 };
-use conn3ction_projector::{Claim, Condition, Config as ViewsConfig, Handle as Views, Projector, Seal, ViewName};
+use conn3ction_projector::{
+    Claim, Condition, Config as ViewsConfig, Handle as Views, Projector, Replay, Seal, ViewName,
+};
 use conn3ction_schemas::{
     Actor, Delta, Epoch, Name, Revision, Serial, Timestamp, Token,
     event::{Auth, Hash, Idempotency, chunk},
@@ -265,7 +267,11 @@ impl Node {
 
 /// The ledger; what it needs done from time to time runs in `tasks` until `stop`.
 #[cfg_attr(not(feature = "etcd"), expect(unused_variables, reason = "only etcd needs anything done"))]
-async fn open(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<Arc<dyn Ledger>> {
+pub(crate) async fn open(
+    config: &Config,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<Arc<dyn Ledger>> {
     Ok(match config.ledger {
         LedgerKind::Memory => Arc::new(MemoryLedger::new()),
         LedgerKind::File => {
@@ -296,7 +302,7 @@ async fn open(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) ->
 
 /// The views in etcd: where they are, whether this process writes them or not.
 #[cfg(feature = "etcd")]
-async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
+pub(crate) async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
     let Some(etcd) = &config.etcd else { return Ok(None) };
     Ok(Some(conn3ction_projector::EtcdConfig {
         client: conn3ction_ledger::etcd::Client::new(etcd.client()).await?,
@@ -627,14 +633,37 @@ impl NodeState {
         verified.map_err(|error| self.read_fault(&error))
     }
 
+    /// Builds every view anew up to the event `to`, aside, and holds it against what is shown of that moment.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read now, or the disk not be written.
+    pub async fn replay(&self, to: Revision, progress: &Progress) -> Result<json::ReplayJson, Problem> {
+        let internal = |detail: String| Problem::new(ProblemKind::Internal, detail);
+        let scratch = if self.data.is_dir() { tempfile::tempdir_in(&self.data) } else { tempfile::tempdir() };
+        let scratch = scratch.map_err(|error| internal(error.to_string()))?;
+        #[cfg(feature = "etcd")]
+        let etcd = self.etcd.clone();
+        let keys = move |_replay: &Replay, _live: &View| {
+            #[cfg(feature = "etcd")]
+            if let Some(etcd) = etcd {
+                // Whether the prefixes are apart was settled at the start.
+                return etcd.against(_replay, _live).unwrap_or_default();
+            }
+            Vec::new()
+        };
+        let live = self.store.at(to.into());
+        let replayed = proof::replay(&*self.ledger, to, scratch.path(), live, keys, progress).await;
+        replayed.map_err(internal)
+    }
+
     /// What each view says and holds: those of this process, and those in etcd whoever writes them.
     async fn claims(&self) -> Vec<Claim> {
         #[cfg_attr(not(feature = "etcd"), expect(unused_mut, reason = "only those in etcd are added"))]
         let mut claims = self.views.claims().await;
         #[cfg(feature = "etcd")]
         if let Some(etcd) = &self.etcd {
-            // Whether the prefixes are apart was settled at the start.
-            claims.extend(etcd.claims().await.unwrap_or_default());
+            claims.extend(etcd.claims().await);
         }
         claims
     }

@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     str::FromStr,
     time::{Duration, Instant},
 };
 
+use conn3ction_dns::View;
 use conn3ction_ledger::{Ledger, ReadError, verify};
-use conn3ction_projector::{Checked, Claim, Replay};
+use conn3ction_projector::{Checked, Claim, Replay, make_records};
 use conn3ction_schemas::{Revision, When, event::Hash, json};
 use tokio::sync::mpsc;
 
@@ -144,6 +146,41 @@ pub async fn verify(
     });
     let views: Vec<json::ViewCheck> = checks.await.map_err(|error| ReadError::Unavailable(error.into()))?;
     Ok(json::VerifyJson { ok: report.ok && views.iter().all(|view| view.ok), views, ..report })
+}
+
+/// Builds every view anew up to the event `to`, in memory and below `scratch`, and holds what comes out against `live`, what the
+/// answers show of that moment; `keys` does so for the views in etcd, if there are any.
+///
+/// # Errors
+///
+/// In words: the ledger cannot be read, or the scratch directory not be written.
+pub async fn replay(
+    ledger: &dyn Ledger,
+    to: Revision,
+    scratch: &Path,
+    live: View,
+    keys: impl FnOnce(&Replay, &View) -> Vec<Checked> + Send + 'static,
+    progress: &Progress,
+) -> Result<json::ReplayJson, String> {
+    let begun = Instant::now();
+    let mut replay = Replay::default();
+    fold(&mut replay, ledger, to, progress).await?;
+    let elapsed = begun.elapsed();
+    let made = make_records(scratch, ledger, to).await?;
+    let checks = tokio::task::spawn_blocking(move || {
+        let mut checks = replay.against(&live, made);
+        checks.extend(keys(&replay, &live));
+        checks.into_iter().map(check).collect()
+    });
+    let views: Vec<json::ViewCheck> = checks.await.map_err(|error| error.to_string())?;
+    Ok(json::ReplayJson {
+        ok: views.iter().all(|view| view.ok),
+        to: to.0,
+        events: to.0,
+        elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        events_per_second: (to.0 as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
+        views,
+    })
 }
 
 /// Folds up to `upto` and tells how far it is.

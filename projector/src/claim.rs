@@ -4,6 +4,8 @@ use std::path::Path;
 #[cfg(feature = "etcd")]
 use std::{collections::BTreeMap, collections::HashMap};
 
+#[cfg(feature = "etcd")]
+use conn3ction_dns::View;
 use conn3ction_ledger::{Ledger, ReadError};
 use conn3ction_schemas::Revision;
 
@@ -124,11 +126,7 @@ impl Claim {
             }
             #[cfg(feature = "etcd")]
             Held::Keys(keys, view) => {
-                let held = keys.values().fold(Digest::default(), |mut digest, entry| {
-                    digest.add(*entry);
-                    digest
-                });
-                self.verdict(held, difference(keys, &wanted(&**view, replay, at)))
+                self.verdict(sum(keys.values()), difference(keys, &wanted(&**view, &replay.content(at))))
             }
         }
     }
@@ -140,19 +138,35 @@ impl Claim {
     }
 }
 
-/// The keys that the ledger wants.
+/// The keys that `content` wants.
 #[cfg(feature = "etcd")]
-fn wanted(view: &dyn KeyView, replay: &Replay, at: Revision) -> BTreeMap<String, EntryHash> {
-    let content = replay.content(at);
+fn wanted(view: &dyn KeyView, content: &View) -> BTreeMap<String, EntryHash> {
     let mut keys = BTreeMap::new();
-    every_name(&content, &mut |name| {
-        let of_name = view.keys(&content, &name);
+    every_name(content, &mut |name| {
+        let of_name = view.keys(content, &name);
         keys.extend(of_name.into_iter().map(|(key, value)| {
             let entry = EntryHash::of_pair(key.as_bytes(), value.as_bytes());
             (key, entry)
         }));
     });
     keys
+}
+
+/// Holds the keys that the replay wants right after the last event folded against those that `live`, what the answers show of
+/// it, wants.
+#[cfg(feature = "etcd")]
+pub(crate) fn keys_against(name: ViewName, view: &dyn KeyView, replay: &Replay, live: &View) -> Checked {
+    let made = wanted(view, &replay.content(replay.at()));
+    let shown = wanted(view, live).into_iter().collect();
+    Checked { view: name, revision: replay.at(), digest: sum(made.values()), fault: difference(&shown, &made) }
+}
+
+#[cfg(feature = "etcd")]
+fn sum<'a>(entries: impl Iterator<Item = &'a EntryHash>) -> Digest {
+    entries.fold(Digest::default(), |mut digest, entry| {
+        digest.add(*entry);
+        digest
+    })
 }
 
 /// How many keys differ, and the first of them.

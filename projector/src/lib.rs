@@ -58,7 +58,7 @@ pub use projection::Projection;
 pub use projector::EtcdConfig;
 pub use projector::{Config, Handle, Projector, Seal, SpawnError};
 pub use rebuild::{RebuildError, Rebuilt};
-pub use records::read_records;
+pub use records::{make_records, read_records};
 pub use replay::Replay;
 
 use answers::Answers;

@@ -1,11 +1,21 @@
 use std::{path::PathBuf, sync::Arc};
 
+#[cfg(feature = "etcd")]
+use conn3ction_dns::View;
 use conn3ction_dns::{Store, Version};
 use conn3ction_ledger::{Ledger, ReadError};
 use conn3ction_schemas::Revision;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "etcd")]
+use crate::{
+    Checked, KeyView, Mirror, NotShown, Prefix, Replay, check_prefixes,
+    claim::keys_against,
+    etcd_view::{self, EtcdView},
+    not_shown,
+    zone_keys::ZoneKeys,
+};
 use crate::{
     Claim, NotReached, PrefixError, Progress, RebuildError, Rebuilt, SharedHead, ViewName, content_digest,
     follow::follow_to,
@@ -13,13 +23,6 @@ use crate::{
     rebuild::{Asker, requests},
     records::RecordsView,
     sealing::{Sealing, Start, Successors, keep_answers},
-};
-#[cfg(feature = "etcd")]
-use crate::{
-    KeyView, Mirror, NotShown, Prefix, check_prefixes,
-    etcd_view::{self, EtcdView},
-    not_shown,
-    zone_keys::ZoneKeys,
 };
 
 /// Which views this process keeps besides the answers.
@@ -215,16 +218,31 @@ impl EtcdConfig {
     }
 
     /// What the views in etcd say and what they hold, whoever writes them.
+    pub async fn claims(&self) -> Vec<Claim> {
+        let views = match self.views() {
+            Ok(views) => views,
+            Err(error) => {
+                return [ViewName::Mirror, ViewName::ZoneKeys]
+                    .map(|view| Claim::unreadable(view, error.to_string()))
+                    .into();
+            }
+        };
+        let mut claims = Vec::new();
+        for (name, prefix, view) in views {
+            claims.push(etcd_view::claim(&self.client, name, &prefix, view).await);
+        }
+        claims
+    }
+
+    /// Holds the keys that the views in etcd should have right after the last event of `replay` against those that `live`, what
+    /// the answers show of it, gives. Blocks as long as it takes to look at every record.
     ///
     /// # Errors
     ///
     /// Two views would share keys.
-    pub async fn claims(&self) -> Result<Vec<Claim>, PrefixError> {
-        let mut claims = Vec::new();
-        for (name, prefix, view) in self.views()? {
-            claims.push(etcd_view::claim(&self.client, name, &prefix, view).await);
-        }
-        Ok(claims)
+    pub fn against(&self, replay: &Replay, live: &View) -> Result<Vec<Checked>, PrefixError> {
+        let views = self.views()?.into_iter();
+        Ok(views.map(|(name, _, view)| keys_against(name, &*view, replay, live)).collect())
     }
 
     fn spawn(self, source: &Source<'_>) -> Result<[Kept; 2], PrefixError> {

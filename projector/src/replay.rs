@@ -7,7 +7,8 @@ use conn3ction_ledger::Ledger;
 use conn3ction_schemas::Revision;
 
 use crate::{
-    Answers, Digest, ViewName, Watcher, content_digest, follow::follow_to, progress::Reporter, records, sealing::Start,
+    Answers, Checked, Digest, ViewName, Watcher, content_digest, follow::follow_to, progress::Reporter, records,
+    sealing::Start,
 };
 
 /// The whole ledger, or its beginning, folded once more. Every view is a pure function of what this shows.
@@ -53,6 +54,22 @@ impl Replay {
     /// The records right after an event that was folded.
     pub fn content(&self, at: Revision) -> View {
         self.store.at(at.into())
+    }
+
+    /// Holds what was shown of the last event folded against the replay: `live` is what the answers show of it, `made` the
+    /// digest of a copy of the records made anew. Blocks as long as it takes to look at every record.
+    pub fn against(&self, live: &View, made: Digest) -> Vec<Checked> {
+        let at = self.at();
+        let shown = [(ViewName::Answers, content_digest(live)), (ViewName::Records, records::digest_of(live))];
+        let views = shown.into_iter().map(|(view, shown)| {
+            let digest = self.digest(view, at);
+            let made = if view == ViewName::Records { made } else { content_digest(&self.content(at)) };
+            let fault = [(made, "what was made anew has"), (shown, "what is shown of that moment has")];
+            let fault = fault.into_iter().find(|(other, _)| *other != digest);
+            let fault = fault.map(|(other, which)| format!("{which} the digest {other}"));
+            Checked { view, revision: at, digest, fault }
+        });
+        views.collect()
     }
 
     /// The digest that a view without keys of its own in etcd has right after an event that was folded. Blocks as long as it

@@ -8,7 +8,7 @@ use std::{
 use conn3ction_tests::{Conn3ction, Ran, binary, shell};
 use serde_json::Value;
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "serve",
     "get",
     "set",
@@ -25,6 +25,7 @@ const VERBS: [&str; 21] = [
     "bisect",
     "status",
     "verify",
+    "replay",
     "rebuild",
     "completions",
     "import-history",
@@ -136,6 +137,10 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
         ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
         ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),
+        ("verify --anchor r1", "", 2, "",
+         "error: invalid value 'r1' for '--anchor <REV:HASH>': no pair such as r1041:HASH, with the 64 hexadecimal digits of an event's \
+          hash\n\nFor more information, try '--help'."),
+        ("replay --to r11", "", 1, "", "conn3ction: That moment is yet to come: r11 is yet to come; the head is 1:10"),
         ("rebuild answers", "", 0, "VIEW REVISION LAG STATE DIGEST\nanswers 10 0 following H", ""),
         ("rebuild nothing", "", 1, "", "conn3ction: No such page: this node has the views answers"),
         ("--at 15 get", "", 1, "", "conn3ction: Not a moment: \"15\" is not a moment; write r1041, 1:1041, 2026-11-22T10:15:00Z, \
@@ -168,6 +173,7 @@ fn with_json_every_result_is_one_object_a_line() -> anyhow::Result<()> {
         ("--json status", "/view", "answers"),
         ("--json status z.test", "/record_count", "2"),
         ("--json verify", "/ok", "true"),
+        ("--json replay --to r2", "/to", "2"),
         ("--json rebuild answers", "/revision", "3"),
     ] {
         let ran = run(&server, line, "")?;

@@ -1,6 +1,8 @@
 //! `verify`: whatever is not what the ledger says is found and named, wherever it lies.
 
-use conn3ction_tests::{Conn3ction, Ran, etcd::Etcd};
+use std::process::Command;
+
+use conn3ction_tests::{Conn3ction, Ran, binary, etcd::Etcd};
 use serde_json::Value;
 
 fn views(server: &Conn3ction, head: u64) -> anyhow::Result<()> {
@@ -95,5 +97,135 @@ fn a_key_in_etcd_that_the_ledger_did_not_put_there_is_named() -> anyhow::Result<
         let mended = verify(&all, &[])?;
         assert_eq!(mended.code, 0, "{mended:?}");
     }
+    Ok(())
+}
+
+fn on(arguments: &[&str]) -> anyhow::Result<Ran> {
+    Ran::new(Command::new(binary()).args(arguments), "")
+}
+
+/// A directory that no server holds is verified as it lies, the sealed answers and the records beside the ledger.
+#[test]
+fn a_directory_is_verified_without_a_server_and_damage_is_named_by_its_revision() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let path = data.path().to_str().unwrap_or_default();
+    let server = Conn3ction::start(data.path(), &[])?;
+    for n in 1..=9 {
+        assert_eq!(server.cli(&["set", "a.example.local", "TXT", &format!("value-{n}")])?.code, 0);
+    }
+    views(&server, 10)?;
+    let hash = server.ask("GET", "/events/4", "")?.json()["hash"].as_str().unwrap_or_default().to_owned();
+    let held = on(&["--data", path, "verify"])?;
+    assert_eq!(held.code, 1, "{held:?}");
+    assert!(held.err.contains(&format!("in use by process {}", server.pid())), "{held:?}");
+    server.kill()?;
+
+    let whole = on(&["--data", path, "verify", "--anchor", &format!("r4:{hash}")])?;
+    assert_eq!(whole.code, 0, "{whole:?}");
+    // A killed server may leave the copy a moment behind.
+    for line in ["chain r1 to r10: ", "anchor r4: ok", "records r", ": ok  "] {
+        assert!(whole.out.contains(line), "{line}: {whole:?}");
+    }
+    assert!(!whole.out.contains("DIFFERS"), "{whole:?}");
+
+    let segment = std::fs::read_dir(data.path().join("ledger"))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| std::fs::read(path).is_ok_and(|octets| find(&octets, b"value-6").is_some()));
+    let segment = segment.ok_or_else(|| anyhow::anyhow!("no segment holds the value"))?;
+    let mut octets = std::fs::read(&segment)?;
+    let at = find(&octets, b"value-6").unwrap_or_default();
+    octets[at] ^= 1;
+    std::fs::write(&segment, octets)?;
+    let damaged = on(&["--data", path, "verify"])?;
+    assert_eq!(damaged.code, 5, "{damaged:?}");
+    assert!(damaged.err.contains("the first bad revision is r7"), "{damaged:?}");
+
+    let nothing = on(&["--data", "/nowhere", "verify"])?;
+    assert_eq!(nothing.code, 1, "{nothing:?}");
+    Ok(())
+}
+
+fn find(octets: &[u8], text: &[u8]) -> Option<usize> {
+    octets.windows(text.len()).position(|window| window == text)
+}
+
+/// The same for a ledger in etcd, with the views there, while the servers are dead.
+#[test]
+fn an_etcd_is_verified_without_a_server() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--etcd-endpoints", &etcd.url])?;
+    for n in 1..=5 {
+        assert_eq!(server.cli(&["set", &format!("a{n}.example.local"), "A", "192.0.2.1"])?.code, 0);
+    }
+    views(&server, 6)?;
+    server.kill()?;
+    let whole = on(&["verify", "--etcd-endpoints", &etcd.url])?;
+    assert_eq!(whole.code, 0, "{whole:?}");
+    for line in ["chain r1 to r6: ", "mirror r6: ok", "zone-keys r6: ok"] {
+        assert!(whole.out.contains(line), "{line}: {whole:?}");
+    }
+    etcd.ctl(&["put", "/conn3ction/zones/example.local/a3/A", "192.0.2.3"])?;
+    let differs = on(&["verify", "--etcd-endpoints", &etcd.url])?;
+    assert_eq!(differs.code, 5, "{differs:?}");
+    assert!(differs.out.contains("the first is /conn3ction/zones/example.local/a3/A"), "{differs:?}");
+
+    // One batch is swapped for another.
+    let batches = etcd.ctl(&["get", "--prefix", "--keys-only", "/conn3ction/ledger/log/"])?;
+    let keys: Vec<_> = batches.lines().filter(|line| !line.is_empty()).collect();
+    let octets = etcd.ctl(&["get", "--hex", "--print-value-only", keys[4]])?;
+    let octets: Vec<u8> = octets
+        .trim()
+        .split("\\x")
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| u8::from_str_radix(digits, 16))
+        .collect::<Result<_, _>>()?;
+    let put = format!("/usr/bin/env printf '%b' '{}' > {}/batch", hex(&octets), data.path().display());
+    conn3ction_tests::shell(&put)?;
+    let ctl = conn3ction_tests::tool("etcdctl-3.7.3")?;
+    let line = format!("{} --endpoints {} put {} < {}/batch", ctl.display(), etcd.url, keys[2], data.path().display());
+    conn3ction_tests::shell(&line)?;
+    let swapped = on(&["verify", "--etcd-endpoints", &etcd.url])?;
+    assert_eq!(swapped.code, 5, "{swapped:?}");
+    assert!(swapped.err.contains("the first bad revision is r"), "{swapped:?}");
+    let gone = on(&["verify", "--etcd-endpoints", "http://127.0.0.1:1"])?;
+    assert_eq!(gone.code, 4, "{gone:?}");
+    Ok(())
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("\\x{octet:02x}")).collect()
+}
+
+/// Every view comes out of nothing as it is shown, at any moment, and leaves nothing behind.
+#[test]
+fn a_replay_to_any_moment_comes_to_what_is_shown_of_it() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    let data = tempfile::tempdir()?;
+    let flags = ["--ledger", "file", "--etcd-endpoints", &etcd.url];
+    let server = Conn3ction::start(data.path(), &flags)?;
+    for n in 1..=9 {
+        assert_eq!(server.cli(&["set", &format!("a{}.example.local", n % 4), "A", &format!("192.0.2.{n}")])?.code, 0);
+    }
+    views(&server, 10)?;
+    let time = server.ask("GET", "/events/6", "")?.json()["time"].as_str().unwrap_or_default().to_owned();
+    let entries = || Ok::<_, std::io::Error>(std::fs::read_dir(data.path())?.count());
+    let before = entries()?;
+    for (to, revision) in [("r4", 4), (&*time, 6), ("now", 10)] {
+        let ran = server.cli(&["replay", "--to", to])?;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.starts_with(&format!("replayed to r{revision}: {revision} events in ")), "{ran:?}");
+        for view in ["answers", "records", "mirror", "zone-keys"] {
+            assert!(ran.out.contains(&format!("{view} r{revision}: ok")), "{view}: {ran:?}");
+        }
+    }
+    assert_eq!(entries()?, before);
+    let later = server.cli(&["replay", "--to", "r11"])?;
+    assert_eq!(later.code, 1, "{later:?}");
+    server.kill()?;
+    let offline = on(&["--data", data.path().to_str().unwrap_or_default(), "replay", "--to", "r5"])?;
+    assert_eq!(offline.code, 0, "{offline:?}");
+    assert!(offline.out.contains("records r5: ok"), "{offline:?}");
     Ok(())
 }

@@ -11,6 +11,7 @@ mod log;
 mod lookup;
 #[cfg(feature = "etcd")]
 mod migrate;
+mod offline;
 mod output;
 mod proof;
 mod records;
@@ -131,6 +132,8 @@ enum Command {
     Status(state::Status),
     /// Check that the hash chain is whole and that every view is what the ledger says.
     Verify(proof::Verify),
+    /// Build every view anew up to a moment, aside, and hold it against what is shown of that moment.
+    Replay(proof::Replay),
     /// Rebuild a view from the ledger and swap it in.
     Rebuild(state::Rebuild),
     /// Print completions for a shell.
@@ -169,6 +172,7 @@ impl Command {
             | Self::Show(_)
             | Self::Diff(_)
             | Self::Verify(_)
+            | Self::Replay(_)
             | Self::Rebuild(_)
             | Self::Completions { .. } => false,
         }
@@ -213,6 +217,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
     // There it says whose events are wanted, not who asks.
     let glob = global.actor.take_if(|_| matches!(command, Command::Log(_)));
+    if let Command::Verify(verb) = &command
+        && verb.is_offline(global.data.as_deref())
+    {
+        return verb.run_offline(global.data.as_deref(), &printer).await;
+    }
     let client = Client::connect(&global).await?;
     let result = match command {
         Command::Get(verb) => verb.run(&client, &printer).await,
@@ -238,6 +247,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate(verb) => verb.run(&client, &printer).await,
         Command::Status(verb) => verb.run(&client, &printer).await,
         Command::Verify(verb) => verb.run(&client, &printer).await,
+        Command::Replay(verb) => verb.run(&client, &printer).await,
         Command::Rebuild(verb) => verb.run(&client, &printer).await,
         Command::Serve(_) | Command::Completions { .. } => Ok(()),
     };

@@ -90,6 +90,7 @@ routes! {
     "/projections" => get(projections::list),
     "/projections/{view}/rebuild" => post(projections::rebuild),
     "/verify" => get(proof::verify),
+    "/replay" => get(proof::replay),
 }
 
 /// All routes over one node.

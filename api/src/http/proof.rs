@@ -1,4 +1,4 @@
-//! `/verify`: long work, which as NDJSON tells its progress line by line and ends with the report.
+//! `/verify` and `/replay`: long work, which as NDJSON tells its progress line by line and ends with the report.
 
 use std::convert::Infallible;
 
@@ -13,13 +13,25 @@ use futures::stream;
 use serde::Serialize;
 
 use super::{Shared, list::Format, problem::Problem, query::Query, reading};
-use crate::proof::Progress;
+use crate::{moment::Place, proof::Progress};
 
 pub(super) async fn verify(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["anchor"])?;
     let anchors = query.several("anchor", "a revision with its hash, such as r1041:9f2c… with 64 digits")?;
     reading::wait(&node, &query).await?;
     told(&headers, move |progress| async move { node.verify(&anchors, &progress).await }).await
+}
+
+/// To the moment `to`: at a point in time the last event that was stored by then.
+pub(super) async fn replay(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(&uri, &["to"])?;
+    reading::wait(&node, &query).await?;
+    let moment = reading::moment(&node, "to", query.text("to").unwrap_or("now")).await?;
+    let to = match moment.place {
+        Place::Now(revision) | Place::Revision(revision) => revision,
+        Place::Time(time) => node.views.head_state().read().notes.last_committed(time).min(node.revision()),
+    };
+    told(&headers, move |progress| async move { node.replay(to, &progress).await }).await
 }
 
 /// Does `work`, and tells its progress if it is asked for.

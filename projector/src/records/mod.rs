@@ -99,6 +99,26 @@ pub fn read_records(directory: &Path, each: &mut dyn FnMut(&str, Record)) -> Res
     Ok(checkpoint.at())
 }
 
+/// Makes a copy of the records as they were right after the event `upto` in the empty `directory`, and says what it holds.
+///
+/// # Errors
+///
+/// The ledger's or the disk's, in words.
+pub async fn make_records(directory: &Path, ledger: &dyn Ledger, upto: Revision) -> Result<Digest, String> {
+    let tasks = TaskTracker::new();
+    let (reporter, _) = Reporter::new(ViewName::Records);
+    let made = async {
+        let mut made = Fold::open(directory, &tasks).await?;
+        made.go_to(ledger, &reporter, upto).await?;
+        made.stored_digest().await
+    };
+    let made = made.await.map_err(|fault| fault.text());
+    // The directory is free afterwards.
+    tasks.close();
+    tasks.wait().await;
+    made
+}
+
 /// What the copy in `directory` says and what it holds, while no process keeps it; `None` if there is none. Blocks.
 pub(crate) fn claim_in(directory: &Path) -> Option<Claim> {
     directory.is_dir().then(|| match open_soon(directory) {
@@ -230,19 +250,7 @@ impl RecordsView {
         let compared = async {
             let mut made = Fold::open(&aside, &self.tasks).await?;
             let goal = live.at.at();
-            while made.at.at() < goal {
-                let mut events = self.ledger.follow(made.at.at());
-                while made.at.at() < goal
-                    && let Some(event) = events.next().await
-                {
-                    made.take(&*self.ledger, &self.reporter, &event?).await?;
-                    if made.waiting.len() >= MOST_SETS {
-                        made.write().await?;
-                    }
-                }
-            }
-            made.write().await?;
-            made.flush().await?;
+            made.go_to(&*self.ledger, &self.reporter, goal).await?;
             let was_right = made.at == live.at && live.stored_digest().await? == made.stored_digest().await?;
             Ok::<_, Fault>(Rebuilt { revision: goal, digest: made.at.digest, was_right })
         };
@@ -289,6 +297,23 @@ impl Fold {
         let (copy, at) = blocking(tasks, directory, Copy::open).await?;
         let (directory, tasks) = (directory.to_owned(), tasks.clone());
         Ok(Self { directory, tasks, copy: Arc::new(copy), at, waiting: Batch::default() })
+    }
+
+    /// Takes in the events up to `goal`, which the ledger has, and writes all of it out.
+    async fn go_to(&mut self, ledger: &dyn Ledger, reporter: &Reporter, goal: Revision) -> Result<(), Fault> {
+        while self.at.at() < goal {
+            let mut events = ledger.follow(self.at.at());
+            while self.at.at() < goal
+                && let Some(event) = events.next().await
+            {
+                self.take(ledger, reporter, &event?).await?;
+                if self.waiting.len() >= MOST_SETS {
+                    self.write().await?;
+                }
+            }
+        }
+        self.write().await?;
+        self.flush().await
     }
 
     /// Takes in the next event; what fills a batch is written meanwhile.
