@@ -219,6 +219,12 @@ impl Client {
         self.send(self.http.get(url).header("accept", accept)).await
     }
 
+    /// A list, item by item as it comes.
+    pub(super) async fn lines(&self, url: Url) -> Result<Lines<'_>, Failure> {
+        let response = self.open(url, "application/x-ndjson").await?;
+        Ok(Lines { client: self, response, buffer: Vec::new(), at: 0 })
+    }
+
     /// A write. A lost or unsure answer is asked for again under the same idempotency key, so it is applied once.
     pub(super) async fn write(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Response, Failure> {
         let request = || {
@@ -307,5 +313,39 @@ impl Client {
         };
         let views: Vec<_> = views.iter().map(|view| format!("{} r{}", view.view, view.revision)).collect();
         Ok(Some(views.join(", ")))
+    }
+}
+
+/// The items of a list that still comes.
+pub(super) struct Lines<'c> {
+    client: &'c Client,
+    response: Response,
+    buffer: Vec<u8>,
+    /// Where in the buffer the next line begins.
+    at: usize,
+}
+
+impl Lines<'_> {
+    /// The next item; `None` at the end.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        let base = &self.client.base;
+        let mut searched = self.at;
+        loop {
+            if let Some(end) = self.buffer[searched..].iter().position(|octet| *octet == b'\n') {
+                let line = &self.buffer[self.at..searched + end];
+                self.at = searched + end + 1;
+                let item = serde_json::from_slice(line);
+                return item
+                    .map(Some)
+                    .map_err(|error| Failure::Unreachable(format!("{base} does not speak our API: {error}")));
+            }
+            self.buffer.drain(..self.at);
+            self.at = 0;
+            searched = self.buffer.len();
+            match self.response.chunk().await.map_err(|error| Failure::io(&error, base))? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
     }
 }

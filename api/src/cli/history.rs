@@ -1,11 +1,11 @@
 //! `history` and `diff`: what changed at a name, and between two moments.
 
 use anstyle::Style;
-use conn3ction_schemas::json;
+use conn3ction_schemas::{When, json};
 
 use super::{
     client::{Client, Failure},
-    output::{NOTE, Printer, escape},
+    output::{NOTE, Output, Printer, escape},
     records::show_changes,
 };
 use crate::http::list::Row;
@@ -41,9 +41,8 @@ impl History {
 pub(super) struct Diff {
     /// The moment to compare with: r1041, a time, an age.
     from: String,
-    /// The moment to compare.
-    #[arg(default_value = "now")]
-    to: String,
+    /// The moment to compare [default: now].
+    to: Option<String>,
     /// Only this owner.
     name: Option<String>,
     /// Only this type.
@@ -61,25 +60,62 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
+        let [to, name, rtype] = operands(self.to.as_deref(), self.name.as_deref(), self.rtype.as_deref());
         let query = [
             ("from", Some(&*self.from)),
-            ("to", Some(&*self.to)),
-            ("name", self.name.as_deref()),
-            ("type", self.rtype.as_deref()),
+            ("to", to),
+            ("name", name),
+            ("type", rtype),
             ("zone", self.zone.as_deref()),
             ("under", self.under.as_deref()),
         ];
-        let changes: Vec<json::ChangeJson> = client.get(client.url(&["diff"], &query)).await?;
-        if printer.for_programs() {
-            printer.rows(&changes, json::ChangeJson::COLUMNS);
-        } else if changes.is_empty() {
-            printer.line(Style::new(), "no difference");
-        } else {
-            show_changes(printer, &changes, changes.len() as u64);
+        let url = client.url(&["diff"], &query);
+        // As it comes: of two moments far apart it may be more than fits.
+        let (mut lines, mut count) = (client.lines(url).await?, 0);
+        while let Some(change) = lines.next::<json::ChangeJson>().await? {
+            match printer.output {
+                Output::Json => printer.json_lines(&[change]),
+                Output::Csv => printer.csv(&[change], count == 0),
+                Output::Table | Output::Wide | Output::Zone => show_changes(printer, &[change], 1),
+            }
+            count += 1;
         }
-        if self.exit_code && !changes.is_empty() {
-            return Err(Failure::Left(format!("{} record sets differ", changes.len())));
+        match printer.output {
+            Output::Csv if count == 0 => printer.csv::<json::ChangeJson>(&[], true),
+            Output::Table | Output::Wide | Output::Zone if count == 0 => printer.line(Style::new(), "no difference"),
+            Output::Json | Output::Csv | Output::Table | Output::Wide | Output::Zone => {}
+        }
+        if self.exit_code && count > 0 {
+            let differ = if count == 1 { "record set differs" } else { "record sets differ" };
+            return Err(Failure::Left(format!("{count} {differ}")));
         }
         Ok(())
+    }
+}
+
+/// `TO` may be left out before `NAME`: whether the second word is a moment tells.
+fn operands<'a>(to: Option<&'a str>, name: Option<&'a str>, rtype: Option<&'a str>) -> [Option<&'a str>; 3] {
+    match to {
+        Some(word) if rtype.is_none() && word.parse::<When>().is_err() => [Some("now"), Some(word), name],
+        _ => [to.or(Some("now")), name, rtype],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_moment_may_be_left_out_before_a_name() {
+        let now = Some("now");
+        for (words, expected) in [
+            ([None, None, None], [now, None, None]),
+            ([Some("2h"), None, None], [Some("2h"), None, None]),
+            ([Some("www.example."), None, None], [now, Some("www.example."), None]),
+            ([Some("www.example."), Some("A"), None], [now, Some("www.example."), Some("A")]),
+            ([Some("r7"), Some("www.example."), Some("A")], [Some("r7"), Some("www.example."), Some("A")]),
+        ] {
+            assert_eq!(operands(words[0], words[1], words[2]), expected);
+        }
     }
 }

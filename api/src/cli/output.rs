@@ -65,14 +65,7 @@ impl Printer {
     pub(super) fn rows<T: Row>(&self, rows: &[T], columns: &[&str]) {
         match self.output {
             Output::Json => self.json_lines(rows),
-            Output::Csv => {
-                let mut out = Vec::new();
-                crate::http::list::csv_line(&mut out, T::COLUMNS.iter().copied());
-                for row in rows {
-                    crate::http::list::csv_line(&mut out, row.cells().iter().map(String::as_str));
-                }
-                self.raw(&out);
-            }
+            Output::Csv => self.csv(rows, true),
             Output::Table | Output::Wide | Output::Zone => {
                 let shown: Vec<usize> = (0..T::COLUMNS.len())
                     .filter(|at| self.output == Output::Wide || columns.contains(&T::COLUMNS[*at]))
@@ -85,6 +78,18 @@ impl Printer {
                 aligned(&lines).iter().for_each(|line| self.line(Style::new(), line));
             }
         }
+    }
+
+    /// CSV lines, the first of them below the names of the columns.
+    pub(super) fn csv<T: Row>(&self, rows: &[T], is_first: bool) {
+        let mut out = Vec::new();
+        if is_first {
+            crate::http::list::csv_line(&mut out, T::COLUMNS.iter().copied());
+        }
+        for row in rows {
+            crate::http::list::csv_line(&mut out, row.cells().iter().map(String::as_str));
+        }
+        self.raw(&out);
     }
 
     /// One JSON object a line.

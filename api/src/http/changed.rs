@@ -1,4 +1,4 @@
-//! What changed: every version of a name, and the record sets in which two moments differ.
+//! What changed at a name: every version of its record sets.
 
 use axum::{
     extract::{Path, State},
@@ -73,48 +73,6 @@ fn steps(view: &View, name: &Name, zones: &[Name]) -> Vec<(Name, Step)> {
     let mut steps: Vec<_> = zones.iter().filter(|zone| view.was_zone(zone)).flat_map(of_zone).collect();
     steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.version));
     steps
-}
-
-/// `GET /diff?from=&to=`: in canonical order of zone, owner and type. A SOA that differs in its serial alone is no
-/// difference; owners that did not change cost next to nothing.
-pub(super) async fn diff(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["from", "to", "zone", "under", "name", "type"])?;
-    reading::wait(&node, &query).await?;
-    let Some(from) = query.text("from") else {
-        let item = json::ProblemError::parameter("from", "the moment to compare with");
-        return Err(Problem::new(ProblemKind::Malformed, "from is needed").with([item]));
-    };
-    let before = Reading::at(&node, "from", from).await?;
-    let after = Reading::at(&node, "to", query.text("to").unwrap_or("now")).await?;
-    let (zone, under, name) = (query.name("zone")?, query.name("under")?, query.name("name")?);
-    let rtype = query.rtype("type")?;
-    let (old, new) = (before.view().clone(), after.view().clone());
-    let rows = tokio::task::spawn_blocking(move || {
-        let all = if new.version() >= old.version() { &new } else { &old };
-        let zones: Vec<Name> = all.zones_ever(&Name::root()).cloned().collect();
-        let mut rows = Vec::new();
-        for apex in zones.iter().filter(|apex| zone.as_ref().is_none_or(|zone| zone == *apex)) {
-            let from = name.as_ref().or(under.as_ref()).filter(|from| from.is_at_or_below(apex)).unwrap_or(apex);
-            for difference in new.differences(&old, apex, from) {
-                let owner = &difference.owner;
-                if (name.is_some() || under.is_some()) && !owner.is_at_or_below(from) {
-                    break;
-                }
-                let is_asked = name.as_ref().is_none_or(|name| name == owner)
-                    && under.as_ref().is_none_or(|under| owner.is_at_or_below(under))
-                    && rtype.is_none_or(|rtype| rtype == difference.change.key.rtype);
-                if is_asked {
-                    let change = difference.change;
-                    let (owner, key) = (difference.owner, change.key);
-                    let delta = Delta { zone: 0, owner, key, before: change.before, after: change.after };
-                    rows.push(json::ChangeJson::new(apex, &delta));
-                }
-            }
-        }
-        rows
-    });
-    let rows = rows.await.map_err(|_| Problem::new(ProblemKind::Internal, "comparing failed"))?;
-    Ok(after.stamp(&node, list::whole(Format::accepted(&headers), &rows)))
 }
 
 impl list::Row for json::HistoryEntry {

@@ -5,6 +5,7 @@ mod blame;
 mod body;
 mod changed;
 mod changes;
+mod diff;
 mod docs;
 mod events;
 mod health;
@@ -74,7 +75,7 @@ routes! {
     "/records/{name}/history" => get(changed::history),
     "/blame" => get(blame::list),
     "/bisect" => get(bisect::show),
-    "/diff" => get(changed::diff),
+    "/diff" => get(diff::list),
     "/changes" => post(changes::change),
     "/zones" => get(zones::list).post(zones::create),
     "/zones/{zone}" => get(zones::show).delete(zones::delete),
