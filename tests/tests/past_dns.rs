@@ -1,12 +1,11 @@
 //! The past, asked with any DNS client.
 
 use std::{
-    net::UdpSocket,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
-use conn3ction_tests::{Conn3ction, shell};
+use conn3ction_tests::{Conn3ction, free_address, shell};
 
 /// A child that ends with the test.
 struct Ends(Child);
@@ -98,8 +97,7 @@ fn resolvers_follow_names_of_the_past() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let (server, first, second) = moved(data.path(), &["--ledger", "memory"])?;
     let dns = port(&server);
-    let free = || -> anyhow::Result<u16> { Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port()) };
-    let (unbound_port, named_port) = (free()?, free()?);
+    let (unbound_port, named_port) = (free_address().port(), free_address().port());
     let directory = data.path().display();
     std::fs::write(
         data.path().join("unbound.conf"),
@@ -124,7 +122,7 @@ fn resolvers_follow_names_of_the_past() -> anyhow::Result<()> {
         for (revision, address) in [(first + 1, "192.0.2.10"), (second, "192.0.2.77"), (first + 1, "192.0.2.10")] {
             // The resolver is not there at once; dig asks again until it is.
             let asked = format!(
-                "for i in $(seq 50); do out=$(dig @127.0.0.1 -p {resolver} +tries=1 +time=1 +short www.example.local.r{revision}.asof) \
+                "for i in $(seq 300); do out=$(dig @127.0.0.1 -p {resolver} +tries=1 +time=1 +short www.example.local.r{revision}.asof) \
                  && [ -n \"$out\" ] && break; sleep 0.1; done; echo \"$out\""
             );
             let answer = shell(&asked)?;
@@ -138,7 +136,7 @@ fn resolvers_follow_names_of_the_past() -> anyhow::Result<()> {
 fn a_forwarding_cache_with_our_rule_never_serves_the_past_as_the_present() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let (server, first, _) = moved(data.path(), &["--ledger", "memory"])?;
-    let free = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let free = free_address().port();
     let tools = std::env::var("CONN3CTION_TOOLS")
         .or_else(|_| std::env::var("HOME").map(|home| home + "/.cache/conn3ction-tools"))?;
     let shipped = std::fs::read_to_string(conn3ction_tests::root().join("deploy/Corefile.secondary"))?;
@@ -151,7 +149,7 @@ fn a_forwarding_cache_with_our_rule_never_serves_the_past_as_the_present() -> an
     let _coredns = spawn(Command::new(format!("{tools}/coredns-1.15.0")).arg("-conf").arg(&corefile))?;
     let asked = |option: &str| {
         shell(&format!(
-            "for i in $(seq 50); do out=$(dig @127.0.0.1 -p {free} +tries=1 +time=1 +short api.example.local {option}) \
+            "for i in $(seq 300); do out=$(dig @127.0.0.1 -p {free} +tries=1 +time=1 +short api.example.local {option}) \
              && [ -n \"$out\" ] && break; sleep 0.1; done; echo \"$out\""
         ))
     };
