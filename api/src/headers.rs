@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use conn3ction_schemas::{Revision, Timestamp, event::SealedHeader, json};
+use conn3ction_schemas::{
+    Revision, Timestamp,
+    event::{Kind, SealedHeader},
+    json,
+};
 
 use crate::{app::NodeState, http::problem::Problem};
 
@@ -58,20 +62,22 @@ impl NodeState {
     ///
     /// Those of [`NodeState::header`].
     pub async fn note_of(&self, revision: Revision) -> Result<json::EventNote, Problem> {
-        let note = self.views.head_state().read().notes.get(revision);
-        Ok(match note {
-            Some(note) => json::EventNote {
-                revision: revision.0,
-                time: note.time.to_string(),
-                actor: note.actor.as_ref().to_owned(),
-                reason: note.reason.as_deref().map(str::to_owned),
-            },
+        match self.noted(revision) {
+            Some((note, _)) => Ok(note),
             None => {
                 let header = self.header(revision).await?;
                 let (time, actor) = (header.time.to_string(), header.actor.name.clone());
-                json::EventNote { revision: revision.0, time, actor, reason: header.reason.clone() }
+                Ok(json::EventNote { revision: revision.0, time, actor, reason: header.reason.clone() })
             }
-        })
+        }
+    }
+
+    /// What the views hold of an event: who, when, why, and of what kind it was if they know.
+    pub fn noted(&self, revision: Revision) -> Option<(json::EventNote, Option<Kind>)> {
+        let note = self.views.head_state().read().notes.get(revision)?;
+        let (time, actor) = (note.time.to_string(), note.actor.as_ref().to_owned());
+        let reason = note.reason.as_deref().map(str::to_owned);
+        Some((json::EventNote { revision: revision.0, time, actor, reason }, note.kind))
     }
 
     /// The first revision up to `head` that was stored at `time` or later, found in the logarithm of the ledger;

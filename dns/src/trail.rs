@@ -12,7 +12,7 @@ use conn3ction_schemas::{Name, RecordType, SetKey};
 use crate::{
     Version, View,
     store::{SetChange, Step},
-    trace::{self, Found},
+    trace::{self, Found, Traced},
 };
 
 /// A version that changed something on the path of an answer.
@@ -210,6 +210,36 @@ impl Iterator for Trail {
         }
         Some(Turn { version, touched })
     }
+}
+
+/// What [`bisect`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bisected {
+    /// Whether it holds in the view.
+    pub holds: bool,
+    /// The last turn at which that changed, with the answer right before it; `None` if it never did.
+    pub turn: Option<(Turn, Traced)>,
+    /// The answer from that turn on; without one, the answer in the view.
+    pub after: Traced,
+}
+
+/// Finds the last turn of an answer at which `holds` began or ceased to be true of it.
+///
+/// What holds may come and go any number of times, so halving the history could miss that turn. Walking the turns back
+/// cannot, and there are few of them however long the history is.
+pub fn bisect(view: &View, name: &Name, rtype: RecordType, holds: impl Fn(&Traced) -> bool) -> Bisected {
+    let now = trace::trace(view, name, rtype);
+    let holds_now = holds(&now);
+    let mut after = now.clone();
+    for turn in Trail::of_answer(view, name, Some(rtype)) {
+        // Between two turns the answer does not change, so one look a turn is enough.
+        let before = trace::trace(&view.back_to(Version(turn.version.0.saturating_sub(1))), name, rtype);
+        if holds(&before) != holds_now {
+            return Bisected { holds: holds_now, turn: Some((turn, before)), after };
+        }
+        after = before;
+    }
+    Bisected { holds: holds_now, turn: None, after: now }
 }
 
 /// `name` and all names above it, the root first.

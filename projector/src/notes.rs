@@ -6,7 +6,10 @@ use std::{
 };
 
 use conn3ction_dns::store::Sealed;
-use conn3ction_schemas::{Epoch, Revision, Timestamp, Token, event::EventHeader};
+use conn3ction_schemas::{
+    Epoch, Revision, Timestamp, Token,
+    event::{EventHeader, Kind},
+};
 
 /// Who made each event, when and why: what an answer tells of where it comes from.
 ///
@@ -29,6 +32,7 @@ struct Entry {
     committed_at: Timestamp,
     time: Timestamp,
     text: u32,
+    kind: Kind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,6 +50,8 @@ pub struct Note {
     pub committed_at: Timestamp,
     /// When it took effect.
     pub time: Timestamp,
+    /// What kind of intent it was; not known of what older builds sealed.
+    pub kind: Option<Kind>,
     /// Who.
     pub actor: Arc<str>,
     /// Why.
@@ -55,7 +61,7 @@ pub struct Note {
 /// Notes in the attachment of a sealed file.
 ///
 /// Texts: actor length u32, actor, reason length u32 plus 1 or 0 for none, reason. Entries: committed_at i64, time i64,
-/// place of the text u64. Big-endian.
+/// kind plus 1 u8 or 0 for unknown, place of the text u56. Big-endian.
 #[derive(Debug, Clone)]
 struct SealedNotes {
     file: Arc<Sealed>,
@@ -78,6 +84,8 @@ pub(crate) struct NotesForm {
 const RECENT: usize = 4096;
 /// Octets of a sealed entry.
 const ENTRY: usize = 24;
+/// Where the kind stands in the last number of a sealed entry.
+const KIND_SHIFT: u32 = 56;
 
 impl Notes {
     /// Takes in the next event.
@@ -93,7 +101,8 @@ impl Notes {
             reason: header.reason.as_ref().map(|reason| reason.as_str().into()),
         };
         let text = self.text(text);
-        self.entries.push(Entry { committed_at: header.committed_at, time: header.time, text });
+        let EventHeader { committed_at, time, kind, .. } = *header;
+        self.entries.push(Entry { committed_at, time, text, kind });
     }
 
     fn text(&mut self, text: Text) -> u32 {
@@ -120,16 +129,17 @@ impl Notes {
     /// What is known of the event at `revision`.
     pub fn get(&self, revision: Revision) -> Option<Note> {
         let at = usize::try_from(revision.0.checked_sub(self.base)?.checked_sub(1)?).ok()?;
-        let (committed_at, time, text) = match at.checked_sub(self.sealed_count()) {
+        let (committed_at, time, kind, text) = match at.checked_sub(self.sealed_count()) {
             None => self.sealed.as_ref()?.get(at)?,
             Some(at) => {
                 let entry = self.entries.get(at)?;
-                (entry.committed_at, entry.time, self.texts.get(entry.text as usize)?.clone())
+                let text = self.texts.get(entry.text as usize)?.clone();
+                (entry.committed_at, entry.time, Some(entry.kind), text)
             }
         };
         let epoch = self.epochs.iter().rev().find(|(first, _)| *first <= revision)?.1;
         let token = Token { epoch, revision };
-        Some(Note { token, committed_at, time, actor: text.actor, reason: text.reason })
+        Some(Note { token, committed_at, time, kind, actor: text.actor, reason: text.reason })
     }
 
     /// The last event that was stored at or before `moment`; revision 0 if none was.
@@ -175,7 +185,8 @@ impl Notes {
         for entry in &self.entries {
             out.write_all(&entry.committed_at.0.to_be_bytes())?;
             out.write_all(&entry.time.0.to_be_bytes())?;
-            out.write_all(&places[entry.text as usize].to_be_bytes())?;
+            let kind = Kind::ALL.iter().position(|kind| *kind == entry.kind).map_or(0, |place| place as u64 + 1);
+            out.write_all(&(kind << KIND_SHIFT | places[entry.text as usize]).to_be_bytes())?;
         }
         Ok(())
     }
@@ -220,10 +231,13 @@ impl SealedNotes {
         Some(Timestamp(self.number(self.entries.start + place * ENTRY)? as i64))
     }
 
-    fn get(&self, place: usize) -> Option<(Timestamp, Timestamp, Text)> {
+    fn get(&self, place: usize) -> Option<(Timestamp, Timestamp, Option<Kind>, Text)> {
         let at = self.entries.start + place * ENTRY;
         let time = Timestamp(self.number(at + 8)? as i64);
-        let mut text = self.file.attachment().get(self.texts.clone())?.get(self.number(at + 16)? as usize..)?;
+        let number = self.number(at + 16)?;
+        let kind = (number >> KIND_SHIFT).checked_sub(1).and_then(|place| Kind::ALL.get(place as usize).copied());
+        let text_at = (number & ((1 << KIND_SHIFT) - 1)) as usize;
+        let mut text = self.file.attachment().get(self.texts.clone())?.get(text_at..)?;
         let mut take = |less: u32| {
             let (len, rest) = text.split_first_chunk::<4>()?;
             let len = u32::from_be_bytes(*len).checked_sub(less);
@@ -233,7 +247,7 @@ impl SealedNotes {
         };
         let actor = take(0)??;
         let reason = take(1)?;
-        Some((self.committed_at(place)?, time, Text { actor, reason }))
+        Some((self.committed_at(place)?, time, kind, Text { actor, reason }))
     }
 
     /// How many were stored at or before `moment`.
@@ -245,5 +259,58 @@ impl SealedNotes {
             if is_before { low = middle + 1 } else { high = middle }
         }
         low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conn3ction_dns::{Store, Version};
+    use conn3ction_schemas::event::{Actor, Auth, FORMAT_VERSION, Hash};
+
+    use super::*;
+
+    fn header(revision: u64, kind: Kind) -> EventHeader {
+        EventHeader {
+            format: FORMAT_VERSION,
+            revision: Revision(revision),
+            epoch: Epoch::FIRST,
+            id: Default::default(),
+            committed_at: Timestamp(revision as i64),
+            time: Timestamp(revision as i64 - 1),
+            raw_clock: Timestamp(0),
+            kind,
+            of: None,
+            actor: Actor { name: format!("actor {}", revision % 3), auth: Auth::None },
+            reason: revision.is_multiple_of(2).then(|| format!("reason {revision}")),
+            source: "rest".into(),
+            request_id: "r".into(),
+            idempotency: None,
+            zones: Vec::new(),
+            change_count: 0,
+            previous_hash: Hash::default(),
+            body_digest: Hash::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_tells_what_memory_told_kinds_included() {
+        let mut notes = Notes::default();
+        for (revision, kind) in (1..).zip(Kind::ALL) {
+            notes.apply(&header(revision, kind));
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sealed");
+        let (store, _writer) = Store::new();
+        store.seal(Version(0), &path, |out| notes.write(out)).expect("seals");
+        let file = Sealed::open(&path).expect("opens");
+        let mut sealed = Notes::open(&file, 0, notes.form(), notes.epochs()).expect("is whole");
+        let next = Kind::ALL.len() as u64 + 1;
+        for notes in [&mut notes, &mut sealed] {
+            notes.apply(&header(next, Kind::Reverted));
+        }
+        for revision in 0..=next + 1 {
+            assert_eq!(sealed.get(Revision(revision)), notes.get(Revision(revision)), "{revision}");
+        }
+        assert_eq!(sealed.get(Revision(3)).and_then(|note| note.kind), Some(Kind::ZoneDeleted));
     }
 }

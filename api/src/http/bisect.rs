@@ -7,11 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use conn3ction_dns::{
-    Version, View,
-    trace::{Found, Traced, trace},
-    trail::{Trail, Turn},
+    trace::{Found, Traced},
+    trail::bisect,
 };
-use conn3ction_schemas::{Name, Rdata, RecordType, json};
+use conn3ction_schemas::{Rdata, RecordType, json};
 
 use super::{
     Shared,
@@ -40,11 +39,11 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     };
     let view = reading.view().back_to(reading.revision().into());
     let asked = name.clone();
-    let found = tokio::task::spawn_blocking(move || find(&view, &asked, rtype, &wanted));
+    let found = tokio::task::spawn_blocking(move || bisect(&view, &asked, rtype, |traced| wanted.holds(traced)));
     let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
-    let event = match found.turn {
-        Some(turn) => Some(trail::event(&node, turn).await?),
-        None => None,
+    let (event, before) = match found.turn {
+        Some((turn, before)) => (Some(trail::event(&node, turn).await?), Some(short(&before))),
+        None => (None, None),
     };
     let answer = json::Bisect {
         name: name.without_dot(),
@@ -52,8 +51,8 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
         answer: text.to_owned(),
         holds: found.holds,
         event,
-        before: found.before,
-        after: found.after,
+        before,
+        after: short(&found.after),
     };
     Ok(reading.stamp(&node, Json(answer).into_response()))
 }
@@ -111,26 +110,4 @@ fn outcome(traced: &Traced) -> &'static str {
 fn short(traced: &Traced) -> json::ShortAnswer {
     let values = traced.sections[0].iter().map(|record| record.rdata.to_text(record.rtype)).collect();
     json::ShortAnswer { outcome: outcome(traced).to_owned(), values }
-}
-
-struct FoundTurn {
-    holds: bool,
-    turn: Option<Turn>,
-    before: Option<json::ShortAnswer>,
-    after: json::ShortAnswer,
-}
-
-fn find(view: &View, name: &Name, rtype: RecordType, wanted: &Wanted) -> FoundTurn {
-    let now = trace(view, name, rtype);
-    let holds = wanted.holds(&now);
-    let mut after = now.clone();
-    for turn in Trail::of_answer(view, name, Some(rtype)) {
-        // Between two turns the answer does not change, so one look a turn is enough.
-        let before = trace(&view.back_to(Version(turn.version.0.saturating_sub(1))), name, rtype);
-        if wanted.holds(&before) != holds {
-            return FoundTurn { holds, turn: Some(turn), before: Some(short(&before)), after: short(&after) };
-        }
-        after = before;
-    }
-    FoundTurn { holds, turn: None, before: None, after: short(&now) }
 }

@@ -5,8 +5,8 @@ use axum::{
     http::{HeaderMap, Uri},
     response::Response,
 };
-use conn3ction_dns::{View, store::Step};
-use conn3ction_schemas::{Delta, Name, Revision, SetKey, json};
+use conn3ction_dns::{Version, View, store::Step};
+use conn3ction_schemas::{Delta, Kind, Name, Revision, json};
 
 use super::{
     Shared,
@@ -14,10 +14,12 @@ use super::{
     problem::{Problem, ProblemKind},
     query::Query,
     reading::{self, Reading},
-    records::path_name,
+    records::{note, path_name},
+    sets::Filter,
 };
 
-/// `GET /records/{name}/history`, newest first. It costs the versions of the name, not those of the ledger.
+/// `GET /records/{name}/history`, newest first. It costs the versions of the name, not those of the ledger, of which only
+/// the headers of rare kinds of events are read.
 pub(super) async fn history(
     State(node): State<Shared>,
     Path(name): Path<String>,
@@ -29,50 +31,138 @@ pub(super) async fn history(
     let name = path_name(&name)?;
     let (rtype, covers, limit) = (query.rtype("type")?, query.rtype("covers")?, query.limit()?);
     let after = query.text("after").map(|text| reading::revision(&node, text)).transpose()?;
-    let is_asked =
-        |key: SetKey| rtype.is_none_or(|rtype| key.rtype == rtype) && covers.is_none_or(|covers| key.covered == covers);
+    let filter = Filter { rtype, covers, ..Filter::default() };
     let zones = match query.name("zone")? {
         Some(zone) => vec![zone],
         None => std::iter::successors(Some(name.clone()), Name::parent).collect(),
     };
-    let steps = steps(reading.view(), &name, &zones);
-    if steps.is_empty() {
+    let view = reading.view();
+    if !zones.iter().any(|zone| view.steps(zone, &name).next().is_some()) {
         let detail = format!("{} never had a record set here", name.without_dot());
         return Err(Problem::new(ProblemKind::RecordNotFound, detail));
     }
-    let mut rows = Vec::new();
+    let mut walk = Walk::new(view, name, zones, after);
+    let format = Format::accepted(&headers);
+    let Some(limit) = limit else {
+        let state = (node.clone(), walk, filter);
+        let pages = futures::stream::unfold(state, |(node, mut walk, filter)| async move {
+            let steps: Vec<_> = walk.by_ref().take(PIECE).collect();
+            if steps.is_empty() {
+                return None;
+            }
+            let rows = rows(&node, &walk.name, steps, &filter).await;
+            // Lets other work in between two pieces of a long list.
+            tokio::task::yield_now().await;
+            Some((rows, (node, walk, filter)))
+        });
+        return Ok(reading.stamp(&node, list::begun(format, pages).await?));
+    };
+    let mut page: Vec<json::HistoryEntry> = Vec::new();
     let mut next = None;
-    for (zone, step) in steps {
-        let revision = Revision::from(step.version);
-        if after.is_some_and(|after| revision >= after) {
-            continue;
-        }
+    while let Some((zone, step)) = walk.next() {
         // Pages end between two events.
-        if limit.is_some_and(|limit| rows.len() >= limit) {
-            next = rows.last().map(|last: &json::HistoryEntry| last.revision.to_string());
+        if page.len() >= limit {
+            next = page.last().map(|last| last.revision.to_string());
             break;
         }
-        let header = node.header(revision).await?;
-        let Some(place) = header.zones.iter().position(|change| change.zone == zone) else { continue };
-        for change in step.changes.into_iter().filter(|change| is_asked(change.key)) {
-            let (owner, key) = (name.clone(), change.key);
-            let delta = Delta { zone: place as u32, owner, key, before: change.before, after: change.after };
-            rows.extend(json::HistoryEntry::new(&header, &delta));
-        }
+        let name = walk.name.clone();
+        page.extend(rows(&node, &name, vec![(zone, step)], &filter).await?);
     }
-    let response = reading.stamp(&node, list::whole(Format::accepted(&headers), &rows));
+    let response = reading.stamp(&node, list::whole(format, &page));
     Ok(match next {
         Some(after) => list::next_page(response, &uri, &[("at", reading.link(&node)), ("after", after)]),
         None => response,
     })
 }
 
-/// The steps of `name` in `zones`, newest first.
-fn steps(view: &View, name: &Name, zones: &[Name]) -> Vec<(Name, Step)> {
-    let of_zone = |zone: &Name| view.steps(zone, name).map(|step| (zone.clone(), step)).collect::<Vec<_>>();
-    let mut steps: Vec<_> = zones.iter().filter(|zone| view.was_zone(zone)).flat_map(of_zone).collect();
-    steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.version));
-    steps
+/// Steps in one piece of a streamed list.
+const PIECE: usize = 256;
+
+/// The steps of a name in several zones, newest first, each looked for when it is asked for.
+struct Walk {
+    view: View,
+    name: Name,
+    /// The next step in each zone that has one.
+    heads: Vec<(Name, Step)>,
+}
+
+impl Walk {
+    fn new(view: &View, name: Name, zones: Vec<Name>, after: Option<Revision>) -> Self {
+        let first = |zone: Name| {
+            let step = view.steps(&zone, &name).next()?;
+            match after.filter(|after| Revision::from(step.version) >= *after) {
+                Some(after) => before(view, &zone, &name, after.into()).map(|step| (zone, step)),
+                None => Some((zone, step)),
+            }
+        };
+        let heads = zones.into_iter().filter_map(first).collect();
+        Self { view: view.clone(), name, heads }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = (Name, Step);
+
+    fn next(&mut self) -> Option<(Name, Step)> {
+        let at = (0..self.heads.len()).max_by_key(|at| self.heads[*at].1.version)?;
+        let zone = &self.heads[at].0;
+        match before(&self.view, zone, &self.name, self.heads[at].1.version) {
+            Some(step) => {
+                let zone = zone.clone();
+                Some((zone, std::mem::replace(&mut self.heads[at].1, step)))
+            }
+            None => Some(self.heads.swap_remove(at)),
+        }
+    }
+}
+
+/// The last step before `version`.
+fn before(view: &View, zone: &Name, name: &Name, version: Version) -> Option<Step> {
+    view.back_to(Version(version.0.checked_sub(1)?)).steps(zone, name).next()
+}
+
+async fn rows(
+    node: &Shared,
+    name: &Name,
+    steps: Vec<(Name, Step)>,
+    filter: &Filter,
+) -> Result<Vec<json::HistoryEntry>, Problem> {
+    let mut rows = Vec::with_capacity(steps.len());
+    for (zone, step) in steps {
+        if !step.changes.iter().any(|change| filter.wants(change.key)) {
+            continue;
+        }
+        let revision = Revision::from(step.version);
+        let (note, kind, serial) = match (node.noted(revision), step.serial) {
+            // The zone's serial after it is what the answers show.
+            (Some((note, Some(Kind::RecordsChanged))), Some(serial)) => (note, Kind::RecordsChanged, serial),
+            _ => {
+                let header = node.header(revision).await?;
+                let Some(change) = header.zones.iter().find(|change| change.zone == zone) else { continue };
+                (note(&header), header.kind, change.after)
+            }
+        };
+        for change in step.changes.into_iter().filter(|change| filter.wants(change.key)) {
+            let (owner, key) = (name.clone(), change.key);
+            let delta = Delta { zone: 0, owner, key, before: change.before, after: change.after };
+            let json::ChangeJson { zone, name, rtype, covers, before, after } = json::ChangeJson::new(&zone, &delta);
+            rows.push(json::HistoryEntry {
+                revision: note.revision,
+                time: note.time.clone(),
+                actor: note.actor.clone(),
+                reason: note.reason.clone(),
+                kind: kind.as_str().into(),
+                zone,
+                serial: serial.0,
+                name,
+                rtype,
+                covers,
+                before,
+                after,
+            });
+        }
+    }
+    Ok(rows)
 }
 
 impl list::Row for json::HistoryEntry {

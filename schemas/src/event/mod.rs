@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
+    /// Every kind, in the order of their stored numbers.
     pub const ALL: [Kind; 6] = [
         Self::RecordsChanged,
         Self::ZoneCreated,

@@ -177,25 +177,3 @@ impl ChangeJson {
         }
     }
 }
-
-impl HistoryEntry {
-    /// What the event of `header` did to the record set of `delta`; `None` if the delta names no zone of the header.
-    pub fn new(header: &EventHeader, delta: &Delta) -> Option<Self> {
-        let zone = header.zones.get(delta.zone as usize)?;
-        let ChangeJson { zone: apex, name, rtype, covers, before, after } = ChangeJson::new(&zone.zone, delta);
-        Some(Self {
-            revision: header.revision.0,
-            time: header.time.to_string(),
-            actor: header.actor.name.clone(),
-            reason: header.reason.clone(),
-            kind: header.kind.as_str().into(),
-            zone: apex,
-            serial: zone.after.0,
-            name,
-            rtype,
-            covers,
-            before,
-            after,
-        })
-    }
-}
