@@ -106,7 +106,10 @@ fn every_version_of_a_name_and_what_differs_between_two_moments() -> anyhow::Res
     }
 
     let printed = run(&["history", "api.example.local", "A"])?;
-    assert!(printed.contains("bob  moved") && printed.contains("-   192.0.2.1"), "{printed}");
+    assert!(
+        printed.contains("  bob     moved\n~ api.example.local.  60  A\n") && printed.contains("-   192.0.2.1"),
+        "{printed}"
+    );
     let printed = run(&["diff", "r2", "r7", "--json"])?;
     assert_eq!(printed.lines().count(), 3, "{printed}");
     assert_eq!(run(&["diff", "r2", "r7", "-o", "csv"])?.lines().count(), 4);

@@ -132,7 +132,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("blame", "", 2, "", "conn3ction: blame needs a NAME, --zone or --under"),
         ("log -n 1", "", 0, "r10 T A ago tester 3 sets zone-deleted", ""),
         ("log app.example.local -n 1 -p", "", 0,
-         "r5 T A ago tester 1 set\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
+         "r5 T A ago tester 1 set undo: conn3ction revert r5\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
         ("log --grep 'first address", "", 0, "r2 T A ago tester 1 set first address", ""),
         ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
         ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),

@@ -70,8 +70,12 @@ fn the_log_of_a_name_tells_all_that_changed_its_answer() -> anyhow::Result<()> {
     let heads: Vec<_> = printed.lines().filter(|line| line.starts_with('r')).collect();
     assert_eq!(heads.len(), 6, "{printed}");
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(heads[0])[4..], ["ago", "tester", "1", "set", "moved"], "{printed}");
-    assert_eq!(words(heads[4])[4..], ["ago", "ci-deploy", "1", "set", "CHG-1", "own", "address"], "{printed}");
+    assert_eq!(
+        words(heads[0])[4..],
+        ["ago", "tester", "1", "set", "moved", "undo:", "conn3ction", "revert", "r11"],
+        "{printed}"
+    );
+    assert_eq!(words(heads[4])[4..11], ["ago", "ci-deploy", "1", "set", "CHG-1", "own", "address"], "{printed}");
     let column = |line: &str, word: &str| line.find(word);
     assert_eq!(column(heads[0], "1 set"), column(heads[4], "1 set"), "{printed}");
     assert!(printed.contains("+ api.example.local.  60  A\n+   192.0.2.3\n"), "{printed}");

@@ -1,11 +1,12 @@
 //! `history` and `diff`: what changed at a name, and between two moments.
 
 use anstyle::Style;
-use conn3ction_schemas::{When, json};
+use conn3ction_schemas::{Timestamp, When, json};
 
 use super::{
+    age::told,
     client::{Client, Failure},
-    output::{NOTE, Output, Printer, escape},
+    output::{NOTE, Output, Printer, columns},
     records::show_changes,
 };
 use crate::http::list::Row;
@@ -27,9 +28,19 @@ impl History {
             printer.rows(&entries, json::HistoryEntry::COLUMNS);
             return Ok(());
         }
-        for entry in entries {
-            let reason = entry.reason.as_deref().unwrap_or(&entry.kind);
-            printer.line(NOTE, &escape(&format!("r{}  {}  {}  {reason}", entry.revision, entry.time, entry.actor)));
+        let now = Timestamp::now();
+        let line = |entry: &json::HistoryEntry| -> Vec<(Style, String)> {
+            let (plain, [time, age]) = (Style::new(), told(&entry.time, now));
+            let reason = entry.reason.clone().unwrap_or_else(|| entry.kind.clone());
+            let revision = (NOTE, format!("r{}", entry.revision));
+            vec![revision, (plain, time), (plain, age), (plain, entry.actor.clone()), (plain, reason)]
+        };
+        let lines = columns(&entries.iter().map(line).collect::<Vec<_>>());
+        let mut shown = None;
+        for (entry, line) in entries.into_iter().zip(lines) {
+            if shown.replace(entry.revision) != Some(entry.revision) {
+                printer.line(Style::new(), &line);
+            }
             let json::HistoryEntry { zone, name, rtype, covers, before, after, .. } = entry;
             show_changes(printer, &[json::ChangeJson { zone, name, rtype, covers, before, after }], 1);
         }

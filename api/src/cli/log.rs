@@ -113,7 +113,15 @@ impl Log {
 
     fn show(&self, printer: &Printer, events: &[json::EventJson]) {
         let now = Timestamp::now();
-        let lines: Vec<_> = events.iter().map(|event| line(event, self.oneline, now)).collect();
+        let line = |event: &json::EventJson| {
+            let mut line = line(event, self.oneline, now);
+            // Who asks after one name may be looking for what to undo.
+            if self.name.is_some() && !self.oneline {
+                line.push((Style::new(), format!("undo: conn3ction revert r{}", event.revision)));
+            }
+            line
+        };
+        let lines: Vec<_> = events.iter().map(line).collect();
         for (event, line) in events.iter().zip(columns(&lines)) {
             printer.line(Style::new(), &line);
             if self.patch {

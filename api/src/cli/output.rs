@@ -131,7 +131,7 @@ impl Printer {
     }
 }
 
-/// Lines of styled cells in columns; what comes from zones is escaped.
+/// Lines of equally many styled cells in columns; what comes from zones is escaped.
 pub(super) fn columns(lines: &[Vec<(Style, String)>]) -> Vec<String> {
     let plain: Vec<Vec<String>> =
         lines.iter().map(|line| line.iter().map(|(_, cell)| escape(cell)).collect()).collect();
