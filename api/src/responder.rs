@@ -69,4 +69,8 @@ impl Moments for Folded {
             reason: note.reason.as_deref().map(str::to_owned),
         })
     }
+
+    fn time(&self, version: Version) -> Option<Timestamp> {
+        self.0.head_state().read().notes.time(version.into())
+    }
 }

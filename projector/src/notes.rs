@@ -142,6 +142,15 @@ impl Notes {
         Some(Note { token, committed_at, time, kind, actor: text.actor, reason: text.reason })
     }
 
+    /// When the event at `revision` took effect.
+    pub fn time(&self, revision: Revision) -> Option<Timestamp> {
+        let at = usize::try_from(revision.0.checked_sub(self.base)?.checked_sub(1)?).ok()?;
+        match at.checked_sub(self.sealed_count()) {
+            None => self.sealed.as_ref()?.time(at),
+            Some(at) => self.entries.get(at).map(|entry| entry.time),
+        }
+    }
+
     /// The last event that was stored at or before `moment`; revision 0 if none was.
     pub fn last_committed(&self, moment: Timestamp) -> Revision {
         let mut before = self.entries.partition_point(|entry| entry.committed_at <= moment);
@@ -231,9 +240,12 @@ impl SealedNotes {
         Some(Timestamp(self.number(self.entries.start + place * ENTRY)? as i64))
     }
 
+    fn time(&self, place: usize) -> Option<Timestamp> {
+        Some(Timestamp(self.number(self.entries.start + place * ENTRY + 8)? as i64))
+    }
+
     fn get(&self, place: usize) -> Option<(Timestamp, Timestamp, Option<Kind>, Text)> {
-        let at = self.entries.start + place * ENTRY;
-        let time = Timestamp(self.number(at + 8)? as i64);
+        let (at, time) = (self.entries.start + place * ENTRY, self.time(place)?);
         let number = self.number(at + 16)?;
         let kind = (number >> KIND_SHIFT).checked_sub(1).and_then(|place| Kind::ALL.get(place as usize).copied());
         let text_at = (number & ((1 << KIND_SHIFT) - 1)) as usize;

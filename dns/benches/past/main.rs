@@ -142,10 +142,12 @@ fn answer_alone(names: usize, events: u64, sealed: bool) -> anyhow::Result<()> {
     let questions = questions(names, events);
     let mut best = [f64::INFINITY; 4];
     let mut out = [0; 1232];
-    for _ in 0..30 {
+    // The system counts in ticks of some milliseconds.
+    const PASSES: usize = 8;
+    for _ in 0..5 {
         for (questions, best) in questions.iter().zip(&mut best) {
             let begin = thread_nanoseconds()?;
-            for batch in questions.chunks(64) {
+            for batch in (0..PASSES).flat_map(|_| questions.chunks(64)) {
                 let live = store.now();
                 for question in batch {
                     let (peer, transport) = (Ipv4Addr::LOCALHOST.into(), Transport::Udp { max_size: 1232 });
@@ -153,7 +155,7 @@ fn answer_alone(names: usize, events: u64, sealed: bool) -> anyhow::Result<()> {
                     ensure!(octets.is_some(), "every question has an answer");
                 }
             }
-            *best = best.min((thread_nanoseconds()? - begin) / QUESTIONS as f64);
+            *best = best.min((thread_nanoseconds()? - begin) / (PASSES * QUESTIONS) as f64);
         }
     }
     for (kind, live, each) in [(KINDS[1], best[0], best[1]), (KINDS[3], best[2], best[3])] {
@@ -318,5 +320,9 @@ impl Moments for Past {
 
     fn event(&self, _: Version) -> Option<EventNote> {
         None
+    }
+
+    fn time(&self, version: Version) -> Option<Timestamp> {
+        Some(Timestamp(BEGIN + version.0 as i64 * STEP))
     }
 }

@@ -273,7 +273,7 @@ impl<'v> Answer<'v, '_> {
         let has_dname = self.has_dname(&self.name[..self.name_len]);
         let is_new = |set: &StoredSet<'_>| !(has_dname && set.key.rtype == RecordType::DNAME);
         for set in state.sets().filter(is_asked).filter(is_new) {
-            let serial = zone.set_serial().filter(|_| set.key.rtype == RecordType::SOA);
+            let serial = if set.key.rtype == RecordType::SOA { zone.set_serial() } else { None };
             last = Some((set.key.rtype, self.message.put_set(Owner::At(self.name_at), &set, None, serial)?));
             if self.qtype != RecordType::RRSIG {
                 self.put_signatures(&state, Owner::At(self.name_at), set.key.rtype, None)?;

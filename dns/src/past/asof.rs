@@ -90,27 +90,29 @@ pub(super) fn answer(
     let moment = history.moment(peer, &name[named.moment_at + 1..named.suffix_at])?;
     let mut inner = name[..named.moment_at].to_vec();
     inner.push(0);
-    let version = moment.version.or_else(|| origin::zone(&moment.view, &inner));
+    let (view, version) = match moment.version {
+        Some(version) => (moment.view, Some(version)),
+        None => moment.view.settled_at(&inner),
+    };
     let mut options = Options::default();
     if reply.query.edns.is_some()
         && let Some(note) = version.and_then(|version| history.moments.event(version))
     {
-        let cause =
-            origin::of(&moment.view, &inner, reply.query.qtype).and_then(|version| history.moments.event(version));
+        let cause = origin::of(&view, &inner, reply.query.qtype).and_then(|version| history.moments.event(version));
         options.extended_error(&ExtendedError::of(&note, cause.as_ref()));
     }
-    if moment.view.zone_of_wire(&inner).is_none() {
+    if view.zone_of_wire(&inner).is_none() {
         // A name above one of our zones exists (RFC 8020), for a resolver may come label by label (RFC 9156).
-        let exists = inner.len() == 1 || moment.view.has_zone_below(&inner);
+        let exists = inner.len() == 1 || view.has_zone_below(&inner);
         let rcode = if exists { Rcode::NoError } else { Rcode::NxDomain };
         return Ok(empty(reply, named, rcode, &options, out));
     }
-    let answered = live(&moment.view, reply, &inner);
+    let answered = live(&view, reply, &inner);
     let Some(short) = limit(reply, &options, out) else { return Ok(None) };
     let Some(message) = Message::start(short, reply.packet, reply.query, usize::MAX, reply.transport.udp_size()) else {
         return Ok(None);
     };
-    match rewrite::rewrite(&answered, message, &moment.view, named, reply.query) {
+    match rewrite::rewrite(&answered, message, &view, named, reply.query) {
         Ok(octets) => Ok(Some(options.append(out, octets))),
         Err(rewrite::TooLong) => Err(Refusal::failed("a name of the answer has no room for the moment".into())),
     }

@@ -36,6 +36,11 @@ pub trait Moments: Send + Sync {
 
     /// Who published `version`, when and why; `None` if that is not at hand.
     fn event(&self, version: Version) -> Option<EventNote>;
+
+    /// When `version` took effect, which every answer about the past says.
+    fn time(&self, version: Version) -> Option<Timestamp> {
+        self.event(version).map(|note| note.time)
+    }
 }
 
 /// A moment that can be answered for.
@@ -159,6 +164,15 @@ impl History {
     }
 }
 
+/// What an answer says of where it comes from.
+struct Told {
+    version: Option<Version>,
+    time: Option<Timestamp>,
+    is_final: bool,
+    /// The event whose text goes along.
+    note: Option<EventNote>,
+}
+
 struct Reply<'q> {
     packet: &'q [u8],
     query: &'q Query<'q>,
@@ -196,31 +210,29 @@ impl Reply<'_> {
             Some([]) => {
                 let origin = origin::of(live, self.query.name(), self.query.qtype);
                 let note = origin.and_then(|version| history.moments.event(version));
-                Ok(self.plain(live, asked, Some((origin, note, true, true)), out))
+                let time = note.as_ref().map(|note| note.time);
+                let told = Told { version: origin, time, is_final: true, note };
+                Ok(self.plain(live, asked, Some(told), out))
             }
             Some(text) => {
-                let moment = history.moment(peer, text)?;
-                let version = moment.version.or_else(|| origin::zone(&moment.view, self.query.name()));
-                let note = version.and_then(|version| history.moments.event(version));
-                Ok(self.plain(&moment.view, asked, Some((version, note, moment.is_final, false)), out))
+                let Moment { view, version, is_final } = history.moment(peer, text)?;
+                let (view, version) = match version {
+                    Some(version) => (view, Some(version)),
+                    None => view.settled_at(self.query.name()),
+                };
+                let time = version.and_then(|version| history.moments.time(version));
+                Ok(self.plain(&view, asked, Some(Told { version, time, is_final, note: None }), out))
             }
         }
     }
 
-    /// The answer from `view`, with the options that were asked for: the version told, its event, whether it is final,
-    /// and whether the event's text goes along.
-    fn plain(
-        &self,
-        view: &View,
-        asked: &Asked<'_>,
-        told: Option<(Option<Version>, Option<EventNote>, bool, bool)>,
-        out: &mut [u8],
-    ) -> Option<usize> {
+    /// The answer from `view`, with the options that were asked for.
+    fn plain(&self, view: &View, asked: &Asked<'_>, told: Option<Told>, out: &mut [u8]) -> Option<usize> {
         let mut options = Options::default();
         let is_past = asked.moment.is_some_and(|moment| !moment.is_empty());
-        if let Some((version, note, is_final, with_text)) = told {
-            options.moment(version, note.as_ref(), is_final);
-            if let (true, Some(note)) = (with_text, &note) {
+        if let Some(told) = told {
+            options.moment(told.version, told.time, told.is_final);
+            if let Some(note) = &told.note {
                 options.extended_error(&ExtendedError::of(note, None));
             }
         }

@@ -1,6 +1,8 @@
 //! The EDNS options of the past: ours, extended errors (RFC 8914), ZONEVERSION (RFC 9660).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io::Write};
+
+use conn3ction_schemas::Timestamp;
 
 use crate::store::{Version, View, labels};
 
@@ -68,22 +70,34 @@ impl ExtendedError {
     }
 }
 
-/// The options of a reply, as octets.
-#[derive(Debug, Default)]
-pub(super) struct Options(Vec<u8>);
+/// The options of a reply, as octets. What has no room is left out; all that we ever say together has.
+#[derive(Debug)]
+pub(super) struct Options {
+    octets: [u8; 320],
+    len: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { octets: [0; 320], len: 0 }
+    }
+}
 
 impl Options {
     /// `r1041 2026-11-22T01:52:07Z`, and ` not-final` if more can still be added to that moment.
-    pub(super) fn moment(&mut self, version: Option<Version>, note: Option<&EventNote>, is_final: bool) {
-        let mut text = match (note, version) {
-            (Some(note), _) => format!("{} {}", note.token.revision, note.time.to_seconds_text()),
-            (None, Some(version)) => format!("r{version}"),
-            (None, None) => "r0".to_owned(),
-        };
-        if !is_final {
-            text.push_str(" not-final");
+    pub(super) fn moment(&mut self, version: Option<Version>, time: Option<Timestamp>, is_final: bool) {
+        let mut text = [0; 64];
+        let mut rest = &mut text[..];
+        // The longest such text has 52 octets, so that writing cannot fail.
+        let _ = write!(rest, "r{}", version.unwrap_or_default());
+        if let Some(octets) = time.and_then(Timestamp::to_seconds_octets) {
+            let _ = rest.write_all(b" ").and_then(|()| rest.write_all(&octets));
         }
-        self.push(MOMENT, &[text.as_bytes()]);
+        if !is_final {
+            let _ = rest.write_all(b" not-final");
+        }
+        let left = rest.len();
+        self.push(MOMENT, &[&text[..text.len() - left]]);
     }
 
     pub(super) fn extended_error(&mut self, error: &ExtendedError) {
@@ -102,25 +116,29 @@ impl Options {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// Puts the options into the OPT record that ends the `octets` long reply in `out`; gives the new length. Without
     /// room, or without an OPT record, they are left out.
     pub(super) fn append(&self, out: &mut [u8], octets: usize) -> usize {
         let Some(length_at) = octets.checked_sub(2) else { return octets };
-        match out.get_mut(octets..octets + self.0.len()) {
-            Some(place) if !self.0.is_empty() => place.copy_from_slice(&self.0),
+        match out.get_mut(octets..octets + self.len) {
+            Some(place) if self.len > 0 => place.copy_from_slice(&self.octets[..self.len]),
             _ => return octets,
         }
-        out[length_at..octets].copy_from_slice(&(self.0.len() as u16).to_be_bytes());
-        octets + self.0.len()
+        out[length_at..octets].copy_from_slice(&(self.len as u16).to_be_bytes());
+        octets + self.len
     }
 
     fn push(&mut self, code: u16, value: &[&[u8]]) {
         let len: usize = value.iter().map(|part| part.len()).sum();
-        self.0.extend_from_slice(&code.to_be_bytes());
-        self.0.extend_from_slice(&(len as u16).to_be_bytes());
-        value.iter().for_each(|part| self.0.extend_from_slice(part));
+        if self.len + 4 + len > self.octets.len() {
+            return;
+        }
+        for part in [&code.to_be_bytes()[..], &(len as u16).to_be_bytes()].iter().chain(value) {
+            self.octets[self.len..self.len + part.len()].copy_from_slice(part);
+            self.len += part.len();
+        }
     }
 }

@@ -25,8 +25,3 @@ pub(super) fn of(view: &View, name: &[u8], qtype: RecordType) -> Option<Version>
     };
     Some(found.unwrap_or_else(|| zone.since()))
 }
-
-/// The last version of the zone that `name` is in.
-pub(super) fn zone(view: &View, name: &[u8]) -> Option<Version> {
-    view.zone_of_wire(name).map(|zone| zone.last_change())
-}

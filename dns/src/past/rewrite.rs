@@ -122,14 +122,25 @@ fn moved(record: &Record<'_>, section: usize, view: &View, moment: &[u8]) -> Res
 pub(super) fn zero_ttls(reply: &mut [u8]) {
     let count = |at: usize| usize::from(u16::from_be_bytes([reply[at], reply[at + 1]]));
     let records = count(6) + count(8) + count(10);
-    let mut at = 12;
-    let _question = read_name(reply, &mut at);
-    at += 4;
+    let Some(question_end) = name_end(reply, 12) else { return };
+    let mut at = question_end + 4;
     for _ in 0..records {
-        let Some(record) = read_record(reply, &mut at) else { return };
-        let (is_opt, ttl_at) = (record.rtype == RecordType::OPT, at - record.rdata.len() - 6);
-        if !is_opt {
-            reply[ttl_at..ttl_at + 4].fill(0);
+        let Some(fixed) = name_end(reply, at) else { return };
+        let Some([high, low, _, _, ttl @ .., len_high, len_low]) = reply.get_mut(fixed..fixed + 10) else { return };
+        if RecordType(u16::from_be_bytes([*high, *low])) != RecordType::OPT {
+            ttl.fill(0);
+        }
+        at = fixed + 10 + usize::from(u16::from_be_bytes([*len_high, *len_low]));
+    }
+}
+
+/// Where the name that begins at `at` ends, pointers not followed.
+fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            len @ 1..=63 => at += 1 + usize::from(len),
+            _ => return Some(at + 2),
         }
     }
 }

@@ -185,7 +185,7 @@ impl Zones {
         let hash = self.hash(apex.as_wire());
         let depth = apex.label_count();
         // The place is empty: the writer never gives a number twice.
-        let _ = self.zones.place(number).set(Box::new(Zone::new(apex, sealed)));
+        let _ = self.zones.place(number).set(Box::new(Zone::new(number, apex, sealed)));
         self.apexes_at.add(depth);
         self.index.add(hash, number);
     }

@@ -4,12 +4,12 @@
 //! full; then a new one begins, with a link to the one before and one further back. The octets after the head:
 //!
 //! ```text
-//! the owner's labels below the apex
 //! for each state, the oldest first: since u64 | place of the state u32
+//! the owner's labels below the apex
 //! for each state: the records of each set that are not there yet
 //!                 facts u8 | sets u16 | changed u64, unless it is `since` | for each set as in a sealed file
 //! ```
-//! Places count from the end of the table.
+//! Places count from the end of the owner. The table comes first, so that it is read together with the head.
 
 use triomphe::ThinArc;
 
@@ -83,11 +83,11 @@ pub(super) fn pack(before: Option<&Block>, state: &State<'_>, octets: &mut Vec<u
     });
     let parts = open.map_or(Parts { owner: state.owner(), table: &[], rest: &[] }, Parts::of);
     octets.clear();
-    octets.extend_from_slice(parts.owner);
     octets.extend_from_slice(parts.table);
     octets.extend_from_slice(&state.since.0.to_be_bytes());
     let place_at = octets.len();
     octets.extend_from_slice(&[0; 4]);
+    octets.extend_from_slice(parts.owner);
     let start = octets.len();
     octets.extend_from_slice(parts.rest);
     let known: Vec<Option<usize>> = state.sets().map(|set| parts.place_of(&set)).collect();
@@ -96,7 +96,7 @@ pub(super) fn pack(before: Option<&Block>, state: &State<'_>, octets: &mut Vec<u
         octets.extend_from_slice(set.records);
     }
     let place = octets.len() - start;
-    octets[place_at..start].copy_from_slice(&(place as u32).to_be_bytes());
+    octets[place_at..place_at + 4].copy_from_slice(&(place as u32).to_be_bytes());
     let apart = state.changed != state.since;
     octets.push(state.facts.0 | if apart { CHANGED_APART } else { 0 });
     octets.extend_from_slice(&(known.len() as u16).to_be_bytes());
@@ -142,16 +142,16 @@ fn jump(before: Option<&Block>) -> Option<Block> {
 
 /// The octets of a block.
 struct Parts<'a> {
-    owner: &'a [u8],
     table: &'a [u8],
+    owner: &'a [u8],
     rest: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
     fn of(block: &'a Block) -> Self {
         let head = &block.header.header;
-        let (owner, rest) = block.slice.split_at(head.owner.into());
-        let (table, rest) = rest.split_at(ROW * usize::from(head.states));
+        let (table, rest) = block.slice.split_at(ROW * usize::from(head.states));
+        let (owner, rest) = rest.split_at(head.owner.into());
         Self { owner, table, rest }
     }
 

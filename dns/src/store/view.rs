@@ -18,6 +18,8 @@ pub struct View {
     version: Version,
     /// If set, each zone shows the last of its versions that took effect by then.
     time: Option<Timestamp>,
+    /// A zone whose version at that time was found already.
+    settled: Option<(u32, Version)>,
 }
 
 /// A zone that lives in its view's version.
@@ -45,7 +47,7 @@ pub struct SetView<'a> {
 
 impl View {
     pub(super) fn new(zones: Arc<Zones>, version: Version, time: Option<Timestamp>) -> Self {
-        Self { zones, version, time }
+        Self { zones, version, time, settled: None }
     }
 
     /// The version that this view shows; of a view at a point in time the one that no zone goes beyond, for there each
@@ -57,7 +59,7 @@ impl View {
     /// What this view's store showed right after `version`, if that is not later than this view.
     #[must_use]
     pub fn back_to(&self, version: Version) -> View {
-        Self { zones: self.zones.clone(), version: version.min(self.version), time: None }
+        Self { zones: self.zones.clone(), version: version.min(self.version), time: None, settled: None }
     }
 
     /// The point in time that was asked for, if it was one.
@@ -80,6 +82,14 @@ impl View {
     /// The zone with the longest apex that `name` is at or below.
     pub fn zone_of(&self, name: &Name) -> Option<ZoneView<'_>> {
         self.zone_of_wire(name.as_wire())
+    }
+
+    /// This view, and the version that the zone of `name` (lower case, wire form) shows in it: in a view at a point in
+    /// time that is searched for here once, and not again for each look into that zone.
+    pub(crate) fn settled_at(mut self, name: &[u8]) -> (Self, Option<Version>) {
+        let found = self.zone_of_wire(name).map(|zone| (zone.zone.number, zone.version));
+        self.settled = found;
+        (self, found.map(|(_, version)| version))
     }
 
     pub(crate) fn zone_by_wire(&self, apex: &[u8]) -> Option<ZoneView<'_>> {
@@ -145,9 +155,10 @@ impl View {
     }
 
     pub(super) fn living<'v>(&self, zone: &'v Zone) -> Option<ZoneView<'v>> {
-        let version = match self.time {
-            None => self.version,
-            Some(time) => zone.ticks.at_time(self.version, time)?.0,
+        let version = match (self.time, self.settled) {
+            (None, _) => self.version,
+            (Some(_), Some((number, version))) if number == zone.number => version,
+            (Some(time), _) => zone.ticks.at_time(self.version, time)?,
         };
         let life = zone.lives.at(version)?.1?;
         Some(ZoneView { zone, version, life })
@@ -157,7 +168,7 @@ impl View {
     pub(super) fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
         match self.time {
             None => zone.ticks.at(self.version),
-            Some(time) => zone.ticks.at_time(self.version, time),
+            Some(time) => zone.ticks.at(zone.ticks.at_time(self.version, time)?),
         }
     }
 }

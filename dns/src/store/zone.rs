@@ -24,6 +24,7 @@ pub(super) type Slot = ArcSwapAny<Option<Node>>;
 /// A zone from its first creation on; it is never removed, its lives end.
 #[derive(Debug)]
 pub(super) struct Zone {
+    pub(super) number: u32,
     pub(super) apex: Name,
     pub(super) lives: Timeline<Option<Life>>,
     pub(super) ticks: Ticks,
@@ -58,9 +59,10 @@ pub(super) struct Tick {
 }
 
 impl Zone {
-    pub(super) fn new(apex: Name, sealed: Option<SealedZone>) -> Self {
+    pub(super) fn new(number: u32, apex: Name, sealed: Option<SealedZone>) -> Self {
         let [names_at, cuts_at, dnames_at] = sealed.as_ref().map(SealedZone::depths).unwrap_or_default();
         Self {
+            number,
             apex,
             lives: Timeline::new(sealed.as_ref().map(SealedZone::lives)),
             ticks: Ticks::new(sealed.as_ref().map(SealedZone::ticks)),
