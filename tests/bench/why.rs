@@ -82,7 +82,7 @@ fn measure(server: SocketAddr, names: usize) -> anyhow::Result<Vec<f64>> {
 
 /// One request on a connection that stays; the body is read to its end.
 fn ask(connection: &mut BufReader<TcpStream>, target: &str) -> anyhow::Result<()> {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     connection.get_mut().write_all(request.as_bytes())?;
     let (mut line, mut length) = (String::new(), None);
     connection.read_line(&mut line)?;

@@ -121,6 +121,13 @@ fn before(view: &View, zone: &Name, name: &Name, version: Version) -> Option<Ste
     view.back_to(Version(version.0.checked_sub(1)?)).steps(zone, name).next()
 }
 
+fn may_end_a_zone(kind: Kind) -> bool {
+    match kind {
+        Kind::RecordsChanged | Kind::ZoneCreated | Kind::ZoneImported => false,
+        Kind::ZoneDeleted | Kind::Restored | Kind::Reverted => true,
+    }
+}
+
 async fn rows(
     node: &Shared,
     name: &Name,
@@ -134,8 +141,8 @@ async fn rows(
         }
         let revision = Revision::from(step.version);
         let (note, kind, serial) = match (node.noted(revision), step.serial) {
-            // The zone's serial after it is what the answers show.
-            (Some((note, Some(Kind::RecordsChanged))), Some(serial)) => (note, Kind::RecordsChanged, serial),
+            // The answers know the serial that a zone which stays has from then on.
+            (Some((note, Some(kind))), Some(serial)) if !may_end_a_zone(kind) => (note, kind, serial),
             _ => {
                 let header = node.header(revision).await?;
                 let Some(change) = header.zones.iter().find(|change| change.zone == zone) else { continue };

@@ -178,7 +178,7 @@ fn backward(node: Shared, from: Revision, to: Revision) -> impl Stream<Item = Re
 /// Server-sent events from the one after `after`, for ever or until the node stops; the id is the revision.
 fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
     let stop = node.stop.clone();
-    let stream = node.ledger.follow(after).take_until(stop.cancelled_owned()).filter_map(move |event| {
+    let stream = node.ledger.follow(after).filter_map(move |event| {
         let (node, filter) = (node.clone(), filter.clone());
         async move {
             let row = match (event, &filter.name) {
@@ -199,6 +199,8 @@ fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item
             .map(Ok)
         }
     });
+    // Around it all: a stop need not wait for what an event waits for.
+    let stream = stream.take_until(stop.cancelled_owned());
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 

@@ -132,6 +132,31 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_what_walking_every_version_finds() {
+        let (store, mut writer) = Store::new();
+        let mut sets: Vec<Vec<u8>> = vec![Vec::new()];
+        let mut random = 0x2545_f491_4f6c_dd1du64;
+        for version in 1..=200 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let values: Vec<u8> = (0..4).filter(|bit| random >> (20 + bit) & 1 == 1).collect();
+            if random >> 30 & 3 == 0 {
+                event(&mut writer, version, TXT, Some(&set(60, &[version as u8])));
+                sets.push(sets[version as usize - 1].clone());
+            } else {
+                event(&mut writer, version, A, (!values.is_empty()).then(|| set(60, &values)).as_ref());
+                sets.push(values);
+            }
+        }
+        for version in 1..=200 {
+            let came = |value: &u8| (1..=version).rev().find(|at| !sets[at - 1].contains(value)).unwrap_or(1) as u64;
+            let expected: Vec<_> = sets[version].iter().map(|value| (*value, came(value))).collect();
+            assert_eq!(told(&store, version as u64), expected, "at {version}");
+        }
+    }
+
+    #[test]
     fn nothing_stems_from_an_earlier_life_of_the_zone() {
         let (store, mut writer) = Store::new();
         event(&mut writer, 1, A, Some(&set(60, &[1])));

@@ -184,12 +184,13 @@ fn no_change_of_any_answer_is_missing_from_its_trail() {
         }
         for asked in OWNERS.into_iter().chain(["x.example.", "x.c.b.example.", "nowhere."]) {
             let turns = history.turns(asked, A);
-            let answer = |version| {
-                let traced = trace(&history.store.at(Version(version)), &name(asked), A);
-                let records = traced.sections[0]
-                    .iter()
-                    .map(|record| format!("{} {}", record.owner, record.rdata.to_text(record.rtype)));
-                (traced.rcode, traced.steps.last().map(|step| step.found.clone()), records.collect::<Vec<_>>())
+            let at = |version| trace(&history.store.at(Version(version)), &name(asked), A);
+            let answers: Vec<Traced> = (0..=history.version).map(at).collect();
+            let answer = |version: u64| {
+                let traced = &answers[version as usize];
+                let records =
+                    traced.sections[0].iter().map(|record| (&record.owner, record.rtype, record.rdata.as_wire()));
+                (traced.rcode, traced.steps.last().map(|step| &step.found), records.collect::<Vec<_>>())
             };
             for version in 1..=history.version {
                 let turned = answer(version) != answer(version - 1);
@@ -199,6 +200,17 @@ fn no_change_of_any_answer_is_missing_from_its_trail() {
                 );
             }
             assert!(turns.is_sorted_by(|a, b| a > b), "{turns:?}");
+            for value in 0..4 {
+                let wanted = format!("192.0.2.{value}");
+                let holds = |traced: &Traced| {
+                    traced.sections[0].iter().any(|record| record.rdata.to_text(record.rtype) == wanted)
+                };
+                let held = |version: u64| holds(&answers[version as usize]);
+                let last = (1..=history.version).rev().find(|version| held(*version) != held(version - 1));
+                let found = bisect(&history.store.now(), &name(asked), A, holds);
+                let turned = found.turn.map(|(turn, _)| turn.version.0);
+                assert_eq!((found.holds, turned), (held(history.version), last), "seed {seed}: {asked} {wanted}");
+            }
         }
     }
 }
