@@ -324,6 +324,7 @@ async fn remove(
     if dry_run {
         return answer.into_response(&node).await;
     }
+    node.shown(answer.revision()).await?;
     Ok(answer.stamp(&node, StatusCode::NO_CONTENT.into_response()))
 }
 

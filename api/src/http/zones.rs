@@ -128,5 +128,6 @@ pub(super) async fn delete(
     if dry_run {
         return answer.into_response(&node).await;
     }
+    node.shown(answer.revision()).await?;
     Ok(answer.stamp(&node, StatusCode::NO_CONTENT.into_response()))
 }
