@@ -19,6 +19,7 @@ use conn3ction_projector::{
 use support::{
     Author, name,
     servers::{Answer, CoreDns, Etcd},
+    stalling::Stalling,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,13 +90,13 @@ async fn race(seed: u64) {
     author.create_zone("example.local.").await;
     let mut racers = Vec::new();
     for _ in 0..3 {
-        racers.push(spawn(&ledger, &etcd, ZONES).await);
+        racers.push(spawn(&Stalling::over(&ledger, seed), &etcd, ZONES).await);
     }
     let views: [(&str, ViewName, Box<dyn KeyView>); 2] = [
         (ZONES, ViewName::ZoneKeys, Box::new(ZoneKeys::new(Prefix::new("Z", ZONES).expect("a prefix"), []))),
         (RECORDS, ViewName::Mirror, Box::new(Mirror::new(Prefix::new("R", RECORDS).expect("a prefix")))),
     ];
-    for n in 0..150 {
+    for n in 0..90 {
         author.stage = n % 5 == 0;
         author.random_event().await;
         for (prefix, _, view) in &views {

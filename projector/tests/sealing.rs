@@ -4,7 +4,7 @@ mod support;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use conn3ction_ledger::{Ledger, memory::MemoryLedger};
+use conn3ction_ledger::{Batch, Ledger, memory::MemoryLedger};
 use conn3ction_projector::{Config, Handle, HeadState, Projector, Seal, ViewName, content_digest};
 use conn3ction_schemas::{Actor, Revision, Timestamp, event::Auth};
 use support::Author;
@@ -67,7 +67,9 @@ async fn same(ours: &Handle, ledger: &Arc<dyn Ledger>, upto: Revision, context: 
     }
     let progress = |handle: &Handle| handle.watcher(ViewName::Answers).expect("kept").now();
     assert_eq!(progress(ours), progress(&folded.0), "{context}");
-    for revision in 0..=upto.0 {
+    // The latest, and about thirty more.
+    let step = (upto.0 / 30).max(1) as usize;
+    for revision in (0..=upto.0).step_by(step).chain(upto.0.saturating_sub(4)..=upto.0) {
         let [ours, zero] =
             [ours, &folded.0].map(|handle| content_digest(&handle.store().at(Revision(revision).into())));
         assert_eq!(ours, zero, "{context}, at {revision}");
@@ -99,6 +101,55 @@ async fn sealed_answers_go_on_while_they_are_written_and_after_a_restart() {
         let rebuilt = again.0.rebuild(ViewName::Answers).await.expect("rebuilt");
         assert!(rebuilt.was_right, "seed {seed}");
         again.stop().await;
+    }
+}
+
+/// A ledger that ends at `upto`.
+async fn cut(ledger: &Arc<dyn Ledger>, upto: Revision) -> Arc<dyn Ledger> {
+    let shorter: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let mut head = shorter.head().await.expect("a head");
+    while head.revision < upto {
+        let events = ledger.read(head.revision, 1).await.expect("read");
+        let batch = Batch { id: uuid::Uuid::now_v7(), events: events[..1].to_vec(), closed: Timestamp(0) };
+        head = shorter.append(&head, &batch).await.expect("appended");
+    }
+    shorter
+}
+
+/// Guarantee 15: whatever was sealed at any time, and the events after it up to any cut, are the full replay.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_snapshot_with_the_events_after_it_is_the_full_replay_at_any_cut() {
+    let fresh = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    for seed in [1, 2, fresh] {
+        println!("seed {seed}");
+        let directory = tempfile::tempdir().expect("a directory");
+        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+        let running = Running::new(&ledger, Some((directory.path(), 10))).await;
+        let mut author = Author::new(ledger.clone(), seed).await;
+        let mut snapshots = Vec::new();
+        while snapshots.len() < 5 {
+            author.random_event().await;
+            running.0.reached(ViewName::Answers, author.revision()).await.expect("reached");
+            let sealed = running.0.sealed();
+            if snapshots.last().is_none_or(|(last, _)| *last < sealed) && sealed > Revision::ZERO {
+                let kept = tempfile::tempdir().expect("a directory");
+                let file = "answers.sealed";
+                std::fs::copy(directory.path().join(file), kept.path().join(file)).expect("copied");
+                snapshots.push((sealed, kept));
+            }
+        }
+        running.stop().await;
+        let head = author.revision().0;
+        for (sealed, kept) in snapshots {
+            // What is copied while the next one takes its place may be that one already.
+            for at in [sealed.0 + 1, sealed.0 + author.random((head - sealed.0 + 1) as usize) as u64] {
+                let shorter = cut(&ledger, Revision(at.min(head))).await;
+                let ours = Running::new(&shorter, Some((kept.path(), u64::MAX))).await;
+                assert!(ours.0.sealed() >= sealed, "seed {seed}: what was sealed at {sealed} is not used");
+                same(&ours.0, &shorter, Revision(at.min(head)), &format!("seed {seed}, {sealed} cut at {at}")).await;
+                ours.stop().await;
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use conn3ction_schemas::{
 use uuid::Uuid;
 
 pub mod servers;
+pub mod stalling;
 
 pub fn name(text: &str) -> Name {
     text.parse().expect("a name")
