@@ -54,9 +54,9 @@ impl Written {
         }
         anyhow::ensure!(applied.len() == self.acknowledged.len(), "events that nobody asked for");
 
+        self.views(server, head)?;
         let verified = server.ask("GET", &format!("/verify?min_revision=r{head}&wait=30s"), "")?;
         anyhow::ensure!(verified.json()["ok"] == true && verified.json()["to"] == head, "{verified:?}");
-        self.views(server, head)?;
         let records = server.ask("GET", "/records?type=A&zone=example.local", "")?.json();
         let records = records.as_array().into_iter().flatten();
         let pair =

@@ -50,7 +50,13 @@ fn reads_but_does_not_write(server: &Conn3ction) -> anyhow::Result<()> {
     let (name, address) = (first["name"].as_str().unwrap_or_default(), first["values"][0].as_str().unwrap_or_default());
     let answer = shell(&format!("dig @127.0.0.1 -p {} {name} A +short", server.dns.port()))?;
     assert_eq!(answer.trim(), address, "{name}");
-    assert_eq!(server.ask("GET", "/verify", "")?.json()["ok"], true);
+    let proof = server.ask("GET", "/verify", "")?.json();
+    // The copy of the records on a full disk may be away; it says so. What is kept and what is answered holds.
+    assert_eq!(proof["bad"], serde_json::Value::Null, "{proof}");
+    for view in proof["views"].as_array().into_iter().flatten() {
+        let away = view["view"] == "records" && view["detail"].as_str().unwrap_or_default().contains("no medium");
+        assert!(view["ok"] == true || away, "{proof}");
+    }
     assert!(audit::events(server)?.len() > 10);
 
     // Larger than what may be left of the last page of a file.
