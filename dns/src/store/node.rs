@@ -9,6 +9,7 @@ use triomphe::ThinArc;
 use super::{
     Version,
     older::{self, Block, Older},
+    varint,
 };
 
 pub(crate) type Node = ThinArc<Head, u8>;
@@ -94,6 +95,9 @@ enum Sets<'a> {
     Node { directory: &'a [u8], records: &'a [u8] },
     /// A directory that says where each set's records start in `octets`: equal ones are there once.
     Placed { directory: &'a [u8], octets: &'a [u8] },
+    /// A directory of entries as short as can be ([`packed_entry`]): records come one after another in `own`, or lie
+    /// somewhere in `octets`.
+    Packed { directory: &'a [u8], own: &'a [u8], octets: &'a [u8] },
 }
 
 /// One record set within a node.
@@ -133,6 +137,16 @@ impl<'a> State<'a> {
         Self { since, changed, facts, owner, sets: Sets::Placed { directory, octets } }
     }
 
+    /// A state whose directory is packed; `own` are the records that stand with it, `octets` where the others are.
+    pub(super) fn packed(
+        (since, changed, facts): (Version, Version, Facts),
+        owner: &'a [u8],
+        (directory, own): (&'a [u8], &'a [u8]),
+        octets: &'a [u8],
+    ) -> Self {
+        Self { since, changed, facts, owner, sets: Sets::Packed { directory, own, octets } }
+    }
+
     /// The labels below the apex; empty for the apex.
     pub(crate) fn owner(&self) -> &'a [u8] {
         self.owner
@@ -140,40 +154,82 @@ impl<'a> State<'a> {
 
     pub(crate) fn has_sets(&self) -> bool {
         match self.sets {
-            Sets::Node { directory, .. } | Sets::Placed { directory, .. } => !directory.is_empty(),
+            Sets::Node { directory, .. } | Sets::Placed { directory, .. } | Sets::Packed { directory, .. } => {
+                !directory.is_empty()
+            }
         }
     }
 
     /// The record sets in the order of their keys.
     pub(crate) fn sets(&self) -> impl Iterator<Item = StoredSet<'a>> + use<'a> {
-        let (directory, entry_len, mut rest, placed) = match self.sets {
-            Sets::Node { directory, records } => (directory, ENTRY, records, None),
-            Sets::Placed { directory, octets } => (directory, SEALED_ENTRY, &[][..], Some(octets)),
-        };
-        directory.chunks_exact(entry_len).map(move |entry| {
-            let len = number::<4>(&entry[4..8]) as usize;
-            let records = match placed {
-                None => {
-                    let (own, others) = rest.split_at(len);
-                    rest = others;
-                    own
-                }
-                Some(octets) => {
-                    let at = number::<8>(&entry[ENTRY..]) as usize;
-                    octets.get(at..at.saturating_add(len)).unwrap_or_default()
-                }
-            };
-            let key = SetKey {
-                rtype: RecordType(number::<2>(&entry[..2]) as u16),
-                covered: RecordType(number::<2>(&entry[2..4]) as u16),
-            };
-            StoredSet { key, since: Version(number::<8>(&entry[8..ENTRY])), records }
-        })
+        let (mut sets, since) = (self.sets, self.since);
+        std::iter::from_fn(move || sets.next(since))
     }
 
     pub(crate) fn set(&self, key: SetKey) -> Option<StoredSet<'a>> {
         self.sets().find(|set| set.key == key)
     }
+}
+
+impl<'a> Sets<'a> {
+    /// The next set of a state that holds since `since`.
+    fn next(&mut self, since: Version) -> Option<StoredSet<'a>> {
+        match self {
+            Self::Node { directory, records } => {
+                let (entry, rest) = directory.split_at_checked(ENTRY)?;
+                *directory = rest;
+                let own;
+                (own, *records) = records.split_at(number::<4>(&entry[4..8]) as usize);
+                Some(stored(entry, own))
+            }
+            Self::Placed { directory, octets } => {
+                let (entry, rest) = directory.split_at_checked(SEALED_ENTRY)?;
+                *directory = rest;
+                let at = number::<8>(&entry[ENTRY..]) as usize;
+                let end = at.saturating_add(number::<4>(&entry[4..8]) as usize);
+                Some(stored(entry, octets.get(at..end).unwrap_or_default()))
+            }
+            Self::Packed { directory, own, octets } => {
+                let rtype = varint::take(directory)?;
+                let covered = if rtype & 1 == 0 { 0 } else { varint::take(directory)? };
+                let key = SetKey { rtype: RecordType((rtype >> 1) as u16), covered: RecordType(covered as u16) };
+                let len = varint::take(directory)? as usize;
+                let since = Version(since.0.wrapping_sub(varint::take(directory)?));
+                let records = match (varint::take(directory)? as usize).checked_sub(1) {
+                    None => {
+                        let records;
+                        (records, *own) = own.split_at_checked(len)?;
+                        records
+                    }
+                    Some(at) => octets.get(at..at.saturating_add(len)).unwrap_or_default(),
+                };
+                Some(StoredSet { key, since, records })
+            }
+        }
+    }
+}
+
+fn stored<'a>(entry: &[u8], records: &'a [u8]) -> StoredSet<'a> {
+    let key = SetKey {
+        rtype: RecordType(number::<2>(&entry[..2]) as u16),
+        covered: RecordType(number::<2>(&entry[2..4]) as u16),
+    };
+    StoredSet { key, since: Version(number::<8>(&entry[8..ENTRY])), records }
+}
+
+/// Puts a packed entry of a state that holds since `since`; `at` is where its records are, if they do not stand with it.
+///
+/// Type twice, plus one if there is a covered type, which follows; length of the records; how much earlier than the state
+/// the set came; 0 or the place of its records plus one.
+pub(super) fn packed_entry(octets: &mut Vec<u8>, since: Version, set: &StoredSet<'_>, at: Option<usize>) {
+    let covered = u64::from(set.key.covered.0);
+    varint::put(octets, u64::from(set.key.rtype.0) << 1 | u64::from(covered != 0));
+    if covered != 0 {
+        varint::put(octets, covered);
+    }
+    varint::put(octets, set.records.len() as u64);
+    varint::put(octets, since.0.wrapping_sub(set.since.0));
+    varint::put(octets, at.map_or(0, |at| at as u64 + 1));
 }
 
 fn number<const N: usize>(octets: &[u8]) -> u64 {
@@ -206,7 +262,7 @@ pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])>
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     octets: Vec<u8>,
-    packed: Vec<u8>,
+    packed: older::Buffers,
 }
 
 /// What the next state of an owner grows from.

@@ -4,27 +4,29 @@
 //! full; then a new one begins, with a link to the one before and one further back. The octets after the head:
 //!
 //! ```text
-//! for each state, the oldest first: since u64 | place of the state u32
+//! for each state, the oldest first: since u32, counted from the block's first | place of the state u16
 //! the owner's labels below the apex
-//! for each state: the records of each set that are not there yet
-//!                 facts u8 | sets u16 | changed u64, unless it is `since` | for each set as in a sealed file
+//! for each state: facts u8 | how much earlier it changed, unless it is `since` | length of the directory
+//!                 directory | the records of each set that were not there yet
 //! ```
-//! Places count from the end of the owner. The table comes first, so that it is read together with the head.
+//! Places count from the end of the owner; numbers without a width are as short as can be (`varint`). The table comes first,
+//! so that it is read together with the head.
 
 use triomphe::ThinArc;
 
 use super::{
     Version,
-    node::{self, Facts, SEALED_ENTRY, State, StoredSet},
+    node::{self, Facts, State, StoredSet},
+    varint,
 };
 
 pub(crate) type Block = ThinArc<BlockHead, u8>;
 
-/// States of a block, and octets after which it takes none: what a change copies at most.
+/// States of a block, and octets after which it takes none: what a change copies at most. A place fits into two octets.
 const STATES: usize = 32;
 const OCTETS: usize = 4096;
 /// Octets of a row of the table.
-const ROW: usize = 12;
+const ROW: usize = 6;
 /// Equal records are found among those of this many states.
 const REMEMBERED: usize = 8;
 /// Beside the facts: `changed` is another version than `since`.
@@ -66,7 +68,8 @@ impl Older {
         }
         let table = Parts::of(block).table;
         // All rows are looked at: that costs less than guessing which half to go on with.
-        let held = table.chunks_exact(ROW).filter(|row| since(row) <= version).count();
+        let after = u32::try_from(version.0 - block.header.header.first.0).unwrap_or(u32::MAX);
+        let held = table.chunks_exact(ROW).filter(|row| since(row) <= after).count();
         Some(Self { block: block.clone(), place: held.checked_sub(1)? as u8 })
     }
 
@@ -75,42 +78,48 @@ impl Older {
     }
 }
 
-/// The block for all that `before` holds and `state`, which came after it; `octets` is a buffer.
-pub(super) fn pack(before: Option<&Block>, state: &State<'_>, octets: &mut Vec<u8>) -> Block {
+/// Memory that is used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    octets: Vec<u8>,
+    directory: Vec<u8>,
+    own: Vec<u8>,
+}
+
+/// The block for all that `before` holds and `state`, which came after it.
+pub(super) fn pack(before: Option<&Block>, state: &State<'_>, buffers: &mut Buffers) -> Block {
+    let Buffers { octets, directory, own } = buffers;
     let open = before.filter(|block| {
         let parts = Parts::of(block);
-        usize::from(block.header.header.states) < STATES && parts.rest.len() < OCTETS
+        let head = &block.header.header;
+        let is_near = state.since.0 - head.first.0 <= u32::MAX.into();
+        usize::from(head.states) < STATES && parts.rest.len() < OCTETS && is_near
     });
-    let parts = open.map_or(Parts { owner: state.owner(), table: &[], rest: &[] }, Parts::of);
+    let (first, owner) = (state.since, state.owner());
+    let parts = open.map_or(Parts { first, owner, table: &[], rest: &[] }, Parts::of);
     octets.clear();
     octets.extend_from_slice(parts.table);
-    octets.extend_from_slice(&state.since.0.to_be_bytes());
-    let place_at = octets.len();
-    octets.extend_from_slice(&[0; 4]);
+    octets.extend_from_slice(&((state.since.0 - parts.first.0) as u32).to_be_bytes());
+    octets.extend_from_slice(&(parts.rest.len() as u16).to_be_bytes());
     octets.extend_from_slice(parts.owner);
-    let start = octets.len();
     octets.extend_from_slice(parts.rest);
-    let known: Vec<Option<usize>> = state.sets().map(|set| parts.place_of(&set)).collect();
-    let mut end = parts.rest.len();
-    for (set, _) in state.sets().zip(&known).filter(|(_, known)| known.is_none()) {
-        octets.extend_from_slice(set.records);
-    }
-    let place = octets.len() - start;
-    octets[place_at..place_at + 4].copy_from_slice(&(place as u32).to_be_bytes());
     let apart = state.changed != state.since;
     octets.push(state.facts.0 | if apart { CHANGED_APART } else { 0 });
-    octets.extend_from_slice(&(known.len() as u16).to_be_bytes());
     if apart {
-        octets.extend_from_slice(&state.changed.0.to_be_bytes());
+        varint::put(octets, state.since.0.wrapping_sub(state.changed.0));
     }
-    for (set, known) in state.sets().zip(&known) {
-        let at = known.unwrap_or(end);
+    directory.clear();
+    own.clear();
+    for set in state.sets() {
+        let known = parts.place_of(&set);
+        node::packed_entry(directory, state.since, &set, known);
         if known.is_none() {
-            end += set.records.len();
+            own.extend_from_slice(set.records);
         }
-        node::entry(octets, set.key, set.records.len(), set.since);
-        octets.extend_from_slice(&(at as u64).to_be_bytes());
     }
+    varint::put(octets, directory.len() as u64);
+    octets.extend_from_slice(directory);
+    octets.extend_from_slice(own);
     let owner = parts.owner.len() as u8;
     let head = match open.map(|block| &block.header.header) {
         Some(head) => BlockHead {
@@ -142,6 +151,7 @@ fn jump(before: Option<&Block>) -> Option<Block> {
 
 /// The octets of a block.
 struct Parts<'a> {
+    first: Version,
     table: &'a [u8],
     owner: &'a [u8],
     rest: &'a [u8],
@@ -152,21 +162,19 @@ impl<'a> Parts<'a> {
         let head = &block.header.header;
         let (table, rest) = block.slice.split_at(ROW * usize::from(head.states));
         let (owner, rest) = rest.split_at(head.owner.into());
-        Self { owner, table, rest }
+        Self { first: head.first, owner, table, rest }
     }
 
     fn state(&self, place: usize) -> State<'a> {
         let row = &self.table[place * ROW..(place + 1) * ROW];
-        let since = since(row);
-        let at = u32::from_be_bytes([row[8], row[9], row[10], row[11]]) as usize;
-        let (facts, sets) = (self.rest[at], u16::from_be_bytes([self.rest[at + 1], self.rest[at + 2]]));
-        let mut rest = &self.rest[at + 3..];
-        let mut changed = since;
-        if let (true, Some((apart, after))) = (facts & CHANGED_APART != 0, rest.split_first_chunk()) {
-            (changed, rest) = (Version(u64::from_be_bytes(*apart)), after);
-        }
-        let directory = &rest[..SEALED_ENTRY * usize::from(sets)];
-        State::placed((since, changed, Facts(facts & !CHANGED_APART)), self.owner, directory, self.rest)
+        let since = Version(self.first.0 + u64::from(since(row)));
+        let at = usize::from(u16::from_be_bytes([row[4], row[5]]));
+        let (facts, mut rest) = (self.rest[at], &self.rest[at + 1..]);
+        let mut number = || varint::take(&mut rest).unwrap_or_default();
+        let changed = if facts & CHANGED_APART != 0 { since.0.wrapping_sub(number()) } else { since.0 };
+        let len = number() as usize;
+        let facts = (since, Version(changed), Facts(facts & !CHANGED_APART));
+        State::packed(facts, self.owner, rest.split_at(len), self.rest)
     }
 
     /// Where the records of `set` are, if one of the last states has the same.
@@ -180,8 +188,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn since(row: &[u8]) -> Version {
-    Version(row.first_chunk().map_or(0, |since| u64::from_be_bytes(*since)))
+fn since(row: &[u8]) -> u32 {
+    row.first_chunk().map_or(0, |since| u32::from_be_bytes(*since))
 }
 
 impl Drop for BlockHead {
@@ -202,16 +210,19 @@ impl Drop for BlockHead {
 
 #[cfg(test)]
 mod tests {
+    use conn3ction_schemas::{Rdata, RecordSet, RecordType, SetKey, Timestamp, Ttl};
+
     use super::*;
+    use crate::store::Store;
 
     #[test]
     fn whatever_state_is_asked_for_is_found_in_a_history_of_many_blocks() {
-        let mut octets = Vec::new();
+        let mut buffers = Buffers::default();
         let mut newest: Option<Block> = None;
         for place in 1..=100_000u64 {
             let changed = Version(if place % 3 == 0 { place * 10 } else { 7 });
             let facts = (Version(place * 10), changed, Facts(place as u8 & 127));
-            newest = Some(pack(newest.as_ref(), &State::placed(facts, b"\x01a", &[], &[]), &mut octets));
+            newest = Some(pack(newest.as_ref(), &State::placed(facts, b"\x01a", &[], &[]), &mut buffers));
         }
         let newest = newest.expect("a block");
         for version in (1..1_000_100).step_by(7) {
@@ -223,6 +234,38 @@ mod tests {
             assert_eq!((state.since, state.owner()), (Version(expected * 10), &b"\x01a"[..]));
             assert_eq!(state.changed.0, if expected % 3 == 0 { expected * 10 } else { 7 });
             assert_eq!(state.facts, Facts(expected as u8 & 127));
+        }
+    }
+
+    #[test]
+    fn sets_are_what_they_were_however_far_apart_their_versions_are() {
+        let name = |text: &str| text.parse::<conn3ction_schemas::Name>().expect("a name");
+        let (apex, owner) = (name("example."), name("www.example."));
+        let ttl = Ttl::from_secs(60).expect("a TTL");
+        let keys = [SetKey::of(RecordType::A), SetKey { rtype: RecordType::RRSIG, covered: RecordType(65_535) }];
+        let (store, mut writer) = Store::new();
+        let mut held = [const { (None, 0) }; 2];
+        let mut expected = Vec::new();
+        for number in 0..200u64 {
+            let version = number + if number >= 40 { 1 << 40 } else { 0 } + if number >= 50 { 1 << 60 } else { 0 };
+            // The second set stays for long, through steps of all sizes, and is large in the end.
+            let at = usize::from(number % 70 == 1);
+            let octets = vec![number as u8; if at == 1 { 30_000 } else { 4 }];
+            let set = (number % 9 != 8).then(|| RecordSet::new(ttl, vec![Rdata::from_stored(&octets)]).expect("a set"));
+            writer.begin(Version(version + 1), Timestamp(0));
+            writer.set(&apex, &owner, keys[at], set.as_ref());
+            writer.publish();
+            held[at] = (set, version + 1);
+            expected.push((Version(version + 1), held.clone()));
+        }
+        for (version, held) in expected {
+            let view = store.at(version);
+            let owner = view.zone(&apex).and_then(|zone| zone.owner(&owner));
+            for (key, (set, since)) in keys.into_iter().zip(held) {
+                let found = owner.as_ref().and_then(|owner| owner.set(key));
+                let expected = set.map(|set| (set, Version(since)));
+                assert_eq!(found.map(|set| (set.to_record_set(), set.since())), expected, "{key:?} at {version}");
+            }
         }
     }
 }

@@ -181,7 +181,7 @@ impl<'v> Steps<'v> {
     }
 
     fn step(&self, before: Option<&Held<'_>>, state: State<'_>) -> Step {
-        let serial = |version: Version| self.zone.ticks.at(version).and_then(|(_, tick)| tick.serial);
+        let serial = |version: Version| self.zone.ticks.serial(version);
         let serials = (serial(Version(state.since.0.saturating_sub(1))), serial(state.since));
         let changes = changes(before.map(Held::state), state, serials);
         Step { version: state.since, serial: serials.1, changes }

@@ -37,21 +37,19 @@ impl<T: Default> Segments<T> {
         }
     }
 
+    /// The elements from `index` to the end of its segment; none while that was never needed.
+    fn rest(&self, index: u32) -> &[T] {
+        let rest = match locate(index) {
+            None => self.first.get().and_then(|first| first.get(index as usize..)),
+            Some((segment, place)) => self.more.get().and_then(|more| more[segment].get()?.get(place..)),
+        };
+        rest.unwrap_or_default()
+    }
+
     /// How many of the elements from `from` to `end`, all of which are there, `holds` is true of. All are looked at: that
     /// costs less than guessing which half to go on with.
     pub(super) fn count(&self, from: u32, end: u32, holds: impl Fn(&T) -> bool) -> u32 {
-        let (mut at, mut count) = (from, 0);
-        while at < end {
-            let segment = match locate(at) {
-                None => self.first.get().and_then(|first| first.get(at as usize..)),
-                Some((segment, place)) => self.more.get().and_then(|more| more[segment].get()?.get(place..)),
-            };
-            let segment = segment.unwrap_or_default();
-            let segment = &segment[..segment.len().min((end - at) as usize)];
-            count += segment.iter().filter(|element| holds(element)).count() as u32;
-            at += segment.len().max(1) as u32;
-        }
-        count
+        count(from, end, |at| self.rest(at), holds)
     }
 
     /// The element at `index`; its segment is made if need be.
@@ -67,6 +65,17 @@ impl<T: Default> Segments<T> {
     }
 }
 
+fn count<'a, T: 'a>(from: u32, end: u32, rest: impl Fn(u32) -> &'a [T], holds: impl Fn(&T) -> bool) -> u32 {
+    let (mut at, mut count) = (from, 0);
+    while at < end {
+        let rest = rest(at);
+        let run = &rest[..rest.len().min((end - at) as usize)];
+        count += run.iter().filter(|element| holds(element)).count() as u32;
+        at += run.len().max(1) as u32;
+    }
+    count
+}
+
 /// Segment and place of `index`; `None` for the first segment.
 fn locate(index: u32) -> Option<(usize, usize)> {
     let index = index as usize;
@@ -75,6 +84,55 @@ fn locate(index: u32) -> Option<(usize, usize)> {
     }
     let segment = (index / FIRST).ilog2() as usize;
     Some((segment, index - (FIRST << segment)))
+}
+
+/// Elements of a page.
+const PAGE: u32 = 1024;
+
+/// As [`Segments`], for what grows very long: it doubles up to one page, and then grows by pages, so that no more than one
+/// of them is ever there in vain. An element costs one look-up more.
+#[derive(Debug)]
+pub(super) struct Pages<T> {
+    first: Segments<T>,
+    /// The page of number 0 stays empty.
+    more: Segments<Segment<T>>,
+}
+
+impl<T: Default> Pages<T> {
+    pub(super) const fn new() -> Self {
+        Self { first: Segments::new(), more: Segments::new() }
+    }
+
+    /// The element at `index`; `None` while its page was never needed.
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
+        match index < PAGE {
+            true => self.first.get(index),
+            false => self.more.get(index / PAGE)?.get()?.get((index % PAGE) as usize),
+        }
+    }
+
+    /// The elements from `index` to the end of its page or segment.
+    pub(super) fn rest(&self, index: u32) -> &[T] {
+        if index < PAGE {
+            return self.first.rest(index);
+        }
+        let page = self.more.get(index / PAGE).and_then(OnceLock::get);
+        page.and_then(|page| page.get((index % PAGE) as usize..)).unwrap_or_default()
+    }
+
+    /// As [`Segments::count`].
+    pub(super) fn count(&self, from: u32, end: u32, holds: impl Fn(&T) -> bool) -> u32 {
+        count(from, end, |at| self.rest(at), holds)
+    }
+
+    /// The element at `index`; its page is made if need be.
+    pub(super) fn place(&self, index: u32) -> &T {
+        if index < PAGE {
+            return self.first.place(index);
+        }
+        let page = || std::iter::repeat_with(T::default).take(PAGE as usize).collect();
+        &self.more.place(index / PAGE).get_or_init(page)[(index % PAGE) as usize]
+    }
 }
 
 /// Values with the version since which each holds, in rising order; found at any version in logarithmic time.
@@ -147,5 +205,21 @@ mod tests {
             assert!(seen.insert(locate(index).map_or((usize::MAX, index as usize), |place| place)));
         }
         assert_eq!(locate(u32::MAX), Some((28, (1 << 31) - 1)));
+    }
+
+    #[test]
+    fn pages_hold_what_was_put_at_each_place_and_no_more_than_one_is_unused() {
+        let pages: Pages<AtomicU32> = Pages::new();
+        for index in 0..5 * PAGE {
+            pages.place(index).store(index, Ordering::Relaxed);
+        }
+        for index in 0..5 * PAGE {
+            assert_eq!(pages.get(index).map(|element| element.load(Ordering::Relaxed)), Some(index));
+        }
+        assert!(pages.get(5 * PAGE).is_none());
+        let in_reach = |number: &AtomicU32| number.load(Ordering::Relaxed) < 3 * PAGE + 7;
+        for from in [0, 5, PAGE - 1, PAGE, 3 * PAGE - 3] {
+            assert_eq!(pages.count(from, 5 * PAGE, in_reach), 3 * PAGE + 7 - from);
+        }
     }
 }

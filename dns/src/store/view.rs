@@ -204,7 +204,7 @@ impl<'v> ZoneView<'v> {
 
     /// The serial to show instead of the one in the stored SOA.
     pub(crate) fn set_serial(&self) -> Option<Serial> {
-        self.tick().1.serial
+        self.zone.ticks.serial(self.version)
     }
 
     /// The version in which the zone was created (again).
