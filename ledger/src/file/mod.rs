@@ -1,8 +1,10 @@
 //! A log in append-only segment files, the embedded default.
 //!
-//! [`FileLedger::open`] takes a directory for this process. One thread writes: a batch is one frame, one write and one
-//! `fdatasync`, so it is there whole or not at all. Readers open the same files and read only what is durable; the latest events
-//! come from memory. A second thread packs segments that are complete.
+//! [`FileLedger::open`] takes a directory for this process. A batch is one frame, one write and one `fdatasync`, so it is there
+//! whole or not at all. Readers open the same files and read only what is durable; the latest events come from memory. A
+//! thread packs segments that are complete.
+//!
+//! An append blocks the thread that polls it until the disk has answered, so its runtime should have another.
 //!
 //! After a crash a torn last write is cut off; any other damage is refused with its revision, because what was
 //! acknowledged must not vanish silently. After a failed durable write nothing more is appended until the log is opened again.
@@ -37,17 +39,14 @@ use futures::{
     future::{self, BoxFuture},
     stream::{self, BoxStream},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{AppendError, Batch, Body, Event, Head, Ledger, ReadError, chain, follow};
 use disk::{Directory, Disk, LockError};
 use recent::Recent;
 use segment::Segment;
-use writer::{Job, Writer};
-
-/// How many appends and chunks may wait for the writing thread; more wait in their callers.
-const JOBS: usize = 64;
+use writer::Writer;
 
 /// How many chunks of a large body are read at once.
 const CHUNKS_AT_ONCE: usize = 8;
@@ -58,8 +57,8 @@ pub struct FileLedger {
     /// Rings after each append; followers end when it is gone.
     moved: Arc<watch::Sender<Revision>>,
     /// `None` only while this is dropped.
-    jobs: Option<tokio::sync::mpsc::Sender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    writer: Option<tokio::sync::Mutex<Writer>>,
+    packer: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -147,44 +146,32 @@ impl FileLedger {
         let state = State { head: opened.head.clone(), recent: Recent::default(), segments };
         let shared = Arc::new(Shared { disk: Box::new(disk), state: Mutex::new(state), moved: Arc::downgrade(&moved) });
 
-        let (jobs, mut queue) = tokio::sync::mpsc::channel(JOBS);
         let writer = Writer::new(Arc::clone(&shared), last, opened, segment_bytes, packer);
         let packing = (Arc::clone(&shared), Arc::clone(&stop));
-        let threads = [
-            std::thread::Builder::new().name("ledger-write".into()).spawn(move || {
-                writer.run(&mut queue);
-            })?,
-            std::thread::Builder::new().name("ledger-pack".into()).spawn(move || {
-                // Held until both threads are done with the directory: the writer ends before the packer.
-                let _lock = lock;
-                packing.0.pack(&closed, &packing.1);
-            })?,
-        ];
-        Ok(Self { shared, moved, jobs: Some(jobs), threads: threads.into(), stop })
+        let packer = std::thread::Builder::new().name("ledger-pack".into()).spawn(move || {
+            // Held until both are done with the directory: the writer ends before the packer.
+            let _lock = lock;
+            packing.0.pack(&closed, &packing.1);
+        })?;
+        Ok(Self { shared, moved, writer: Some(tokio::sync::Mutex::new(writer)), packer: Some(packer), stop })
     }
 
-    async fn ask<T>(
-        &self,
-        what: Uuid,
-        job: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Job + Send,
-    ) -> Result<T, AppendError> {
-        let (reply, answer) = oneshot::channel();
-        match &self.jobs {
-            Some(jobs) if jobs.send(job(reply)).await.is_ok() => {}
-            Some(_) | None => return Err(AppendError::Poisoned),
-        }
-        // Without an answer the thread died, maybe after the write.
-        answer.await.unwrap_or_else(|gone| Err(AppendError::Unconfirmed { batch: what, source: gone.into() }))
+    /// Lets `work` write where the caller stands: waking another thread and being woken by it took a tenth of an append.
+    /// Once it has begun nothing can interrupt it, whoever goes away.
+    async fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, AppendError>) -> Result<T, AppendError> {
+        let Some(writer) = &self.writer else { return Err(AppendError::Poisoned) };
+        let mut writer = writer.lock().await;
+        work(&mut writer)
     }
 }
 
 impl Drop for FileLedger {
-    /// Waits for the append in flight, so that the directory is free afterwards.
+    /// Waits for the packer, so that the directory is free afterwards.
     fn drop(&mut self) {
-        self.jobs = None;
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        self.writer = None;
+        if let Some(packer) = self.packer.take() {
+            let _ = packer.join();
         }
     }
 }
@@ -262,13 +249,12 @@ impl Ledger for FileLedger {
     }
 
     fn append<'a>(&'a self, head: &'a Head, batch: &'a Batch) -> BoxFuture<'a, Result<Head, AppendError>> {
-        // Checked here, so that a wrong batch stops its writer and not the thread.
         let now = head.after(batch);
-        self.ask(batch.id, |reply| Job::Append { head: head.clone(), now, batch: batch.clone(), reply }).boxed()
+        self.write(move |writer| writer.append(head, now, batch)).boxed()
     }
 
     fn stage(&self, body: Uuid, index: u32, chunk: Bytes) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.ask(body, move |reply| Job::Stage { body, index, chunk, reply }).boxed()
+        self.write(move |writer| writer.stage(body, index, &chunk)).boxed()
     }
 
     fn read(&self, after: Revision, max_bytes: usize) -> BoxFuture<'_, Result<Vec<Arc<Event>>, ReadError>> {

@@ -1,4 +1,4 @@
-//! The one thread that writes: one append at a time, one write and one `fdatasync` each.
+//! What writes: one append at a time, one write and one `fdatasync` each.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
@@ -29,12 +27,6 @@ const STAGED_SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How long chunks are remembered that no event names. Their octets stay in the segment, where nobody looks at them.
 const STAGED_FOR: Duration = Duration::from_secs(3600);
-
-/// What the thread is asked to do.
-pub(super) enum Job {
-    Append { head: Head, now: Head, batch: Batch, reply: oneshot::Sender<Result<Head, AppendError>> },
-    Stage { body: Uuid, index: u32, chunk: Bytes, reply: oneshot::Sender<Result<(), AppendError>> },
-}
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -83,22 +75,7 @@ impl Writer {
         }
     }
 
-    /// Works until nobody can ask any more.
-    pub(super) fn run(mut self, jobs: &mut tokio::sync::mpsc::Receiver<Job>) {
-        while let Some(job) = jobs.blocking_recv() {
-            // Whoever asked may have gone away; the work is done all the same.
-            match job {
-                Job::Append { head, now, batch, reply } => {
-                    let _ = reply.send(self.append(&head, now, &batch));
-                }
-                Job::Stage { body, index, chunk, reply } => {
-                    let _ = reply.send(self.stage(body, index, &chunk));
-                }
-            }
-        }
-    }
-
-    fn append(&mut self, head: &Head, now: Head, batch: &Batch) -> Result<Head, AppendError> {
+    pub(super) fn append(&mut self, head: &Head, now: Head, batch: &Batch) -> Result<Head, AppendError> {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
@@ -118,6 +95,8 @@ impl Writer {
         }
         let start = self.end;
         self.write(Some(batch))?;
+        // A panic on the way would leave a batch behind that the head does not know.
+        self.poisoned = true;
         self.file.sync().map_err(|error| self.poison(Some(batch), error))?;
         self.synced = self.end;
         if !batch.events.is_empty() {
@@ -131,10 +110,11 @@ impl Writer {
         self.segment.set_end(self.end);
         self.head = now;
         self.shared.publish(&self.head, &batch.events);
+        self.poisoned = false;
         Ok(self.head.clone())
     }
 
-    fn stage(&mut self, body: Uuid, index: u32, chunk: &[u8]) -> Result<(), AppendError> {
+    pub(super) fn stage(&mut self, body: Uuid, index: u32, chunk: &[u8]) -> Result<(), AppendError> {
         if self.poisoned {
             return Err(AppendError::Poisoned);
         }
