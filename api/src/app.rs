@@ -212,16 +212,19 @@ impl Node {
                 }
             });
         }
-        let http = match config.role {
-            Role::All | Role::Api => {
-                let listener = TcpListener::bind(config.http_listen)
-                    .await
-                    .with_context(|| format!("listening on {} (http-listen)", config.http_listen))?;
+        let http = match config.http_listen {
+            Some(wanted) => {
+                let listener =
+                    TcpListener::bind(wanted).await.with_context(|| format!("listening on {wanted} (http-listen)"))?;
                 let address = listener.local_addr()?;
-                tasks.spawn(http::serve(listener, http::router(state.clone()), stop.clone()));
+                let routes = match config.role {
+                    Role::All | Role::Api => http::router(state.clone()),
+                    Role::Projector | Role::Dns => http::watching(state.clone()),
+                };
+                tasks.spawn(http::serve(listener, routes, stop.clone()));
                 Some(address)
             }
-            Role::Projector | Role::Dns => None,
+            None => None,
         };
         let watching = state.clone();
         tasks.spawn(async move { stop.run_until_cancelled(watching.watch_head()).await });
@@ -248,7 +251,7 @@ impl Node {
         Self::start(config, stop).await
     }
 
-    /// Where HTTP listens; unspecified in a role without HTTP.
+    /// Where HTTP listens; unspecified if it does not.
     pub fn http_address(&self) -> SocketAddr {
         self.http.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
     }

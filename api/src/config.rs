@@ -26,7 +26,8 @@ pub struct Settings {
     /// Port of the HTTP API on the loopback address [default: 8080].
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
-    /// Address and port of the HTTP API [default: 127.0.0.1:$PORT].
+    /// Address and port of the HTTP API [default: 127.0.0.1:$PORT]. The roles dns and projector have no API: there it has no
+    /// default, and what listens shows /healthz, /readyz and /metrics.
     #[arg(long, env = "HTTP_LISTEN", value_name = "ADDR:PORT")]
     pub http_listen: Option<SocketAddr>,
     /// Addresses and ports of the DNS responder, UDP and TCP [default: 127.0.0.1:1053].
@@ -149,8 +150,8 @@ pub enum LogFormat {
 pub struct Config {
     /// What this process does.
     pub role: Role,
-    /// Where HTTP listens.
-    pub http_listen: SocketAddr,
+    /// Where HTTP listens, if it does: roles without an API only when they are told to.
+    pub http_listen: Option<SocketAddr>,
     /// Where DNS listens.
     pub dns_listen: Vec<SocketAddr>,
     /// UDP threads.
@@ -296,11 +297,17 @@ impl Settings {
         let mut fault = |setting, detail: String| faults.push(Fault { setting, detail });
 
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let http_listen = self.http_listen.unwrap_or(loopback(self.port.unwrap_or(8080)));
+        let role = self.role.unwrap_or(Role::All);
+        let has_api = matches!(role, Role::All | Role::Api);
+        let http_listen = match self.http_listen {
+            None if has_api => Some(loopback(self.port.unwrap_or(8080))),
+            listen => listen,
+        };
         let allow_open = self.allow_open.unwrap_or(false);
-        if self.tokens.is_none() && !allow_open && !http_listen.ip().is_loopback() {
+        let open = http_listen.filter(|address| !address.ip().is_loopback());
+        if let (Some(open), true, None, false) = (open, has_api, &self.tokens, allow_open) {
             let detail = format!(
-                "{http_listen} can be reached from elsewhere and no tokens are set, so anybody could write; set tokens, or allow-open to do it all the same"
+                "{open} can be reached from elsewhere and no tokens are set, so anybody could write; set tokens, or allow-open to do it all the same"
             );
             fault("http-listen", detail);
         }
@@ -383,7 +390,6 @@ impl Settings {
             }
         }
         let ledger = self.ledger.unwrap_or(if endpoints.is_empty() { LedgerKind::File } else { LedgerKind::Etcd });
-        let role = self.role.unwrap_or(Role::All);
         if ledger == LedgerKind::Etcd && endpoints.is_empty() {
             fault("ledger", "a ledger in etcd needs etcd-endpoints".into());
         }
@@ -432,7 +438,7 @@ impl Settings {
             zones,
             etcd,
             tokens: self.tokens,
-            any_host: allow_open || !http_listen.ip().is_loopback(),
+            any_host: allow_open || open.is_some(),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
         })
     }
@@ -464,7 +470,7 @@ mod tests {
         let settings = Settings {
             http_listen: "0.0.0.0:80".parse().ok(),
             zones: Some(vec!["a..b".into()]),
-            role: Some(Role::Dns),
+            role: Some(Role::Api),
             etcd_prefix: Some("/x/".into()),
             etcd_zones_prefix: Some("/x/y".into()),
             ..Settings::default()
@@ -498,9 +504,26 @@ mod tests {
             ..Settings::default()
         };
         let config = settings.check().expect("fine");
-        assert_eq!(config.http_listen, "127.0.0.1:9000".parse().expect("an address"));
+        assert_eq!(config.http_listen, "127.0.0.1:9000".parse().ok());
         assert_eq!(config.ledger, LedgerKind::Etcd);
         assert_eq!(config.etcd.expect("etcd").records_prefix, "/records");
+    }
+
+    #[test]
+    fn a_role_without_an_api_listens_over_http_only_where_it_is_told_to() {
+        for role in [Role::Dns, Role::Projector] {
+            let settings = |http_listen| Settings {
+                role: Some(role),
+                port: Some(9000),
+                http_listen,
+                etcd_endpoints: Some(vec!["http://127.0.0.1:2379".into()]),
+                ..Settings::default()
+            };
+            assert_eq!(settings(None).check().expect("fine").http_listen, None);
+            let everywhere = "0.0.0.0:9100".parse().ok();
+            // Nobody can write there, so it takes no token.
+            assert_eq!(settings(everywhere).check().expect("fine").http_listen, everywhere);
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use conn3ction_ledger::{
     memory::MemoryLedger,
 };
 use conn3ction_projector::{
-    Checkpoint, Config, Content, Digest, EntryHash, EtcdConfig, Handle, KeyView, Mirror, Prefix, Projector, ViewName,
-    zone_keys::ZoneKeys,
+    Checkpoint, Condition, Config, Content, Digest, EntryHash, EtcdConfig, Handle, KeyView, Mirror, Prefix, Projector,
+    ViewName, zone_keys::ZoneKeys,
 };
 use support::{
     Author, name,
@@ -132,6 +132,55 @@ async fn race(seed: u64) {
         token.cancel();
         racer.stopped().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_an_older_form_are_built_anew_and_those_of_a_newer_one_left_alone() {
+    let etcd = Etcd::start().await;
+    let client = etcd.client().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let (handle, token) = spawn(&ledger, &etcd, ZONES).await;
+    let mut author = Author::new(ledger.clone(), 1).await;
+    author.create_zone("example.local.").await;
+    let last = author.put("example.local.", "app.example.local.", "A", 60, &["10.1.2.3"]).await;
+    handle.reached(ViewName::ZoneKeys, last).await.expect("reached");
+    let (right, checkpoint) = present(&client, ZONES).await;
+    let checkpoint = checkpoint.expect("a checkpoint");
+    token.cancel();
+    handle.stopped().await;
+
+    // As the form before may have had it: a key more, one less, and a digest that fits.
+    let mut older = right.clone();
+    let (gone, _) = older.pop_first().expect("keys");
+    let stray = format!("{ZONES}/local/example/stray/x");
+    older.insert(stray.clone(), "{}".into());
+    let stored = |checkpoint: Checkpoint| {
+        let value = serde_json::to_string(&checkpoint).expect("JSON");
+        TxnOp::put(format!("/conn3ction/checkpoints{ZONES}"), value, None)
+    };
+    let before = Checkpoint { format: checkpoint.format - 1, digest: digest(&older), ..checkpoint.clone() };
+    let write = Txn::new().and_then([TxnOp::put(stray, "{}", None), TxnOp::delete(gone, None), stored(before)]);
+    client.txn(write).await.expect("written");
+    let (handle, token) = spawn(&ledger, &etcd, ZONES).await;
+    handle.reached(ViewName::ZoneKeys, last).await.expect("reached");
+    assert_eq!(present(&client, ZONES).await, (right.clone(), Some(checkpoint.clone())));
+    token.cancel();
+    handle.stopped().await;
+
+    let newer = Checkpoint { format: checkpoint.format + 1, ..checkpoint };
+    client.txn(Txn::new().and_then([stored(newer.clone())])).await.expect("written");
+    let (handle, token) = spawn(&ledger, &etcd, ZONES).await;
+    let last = author.put("example.local.", "app.example.local.", "A", 60, &["10.1.2.4"]).await;
+    handle.reached(ViewName::Mirror, last).await.expect("the other view goes on");
+    let held = async {
+        while !handle.status().iter().any(|(_, progress)| matches!(progress.condition, Condition::Held(_))) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), held).await.expect("held");
+    assert_eq!(present(&client, ZONES).await, (right, Some(newer)));
+    token.cancel();
+    handle.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,12 +189,11 @@ impl Client {
         let revision = header("conn3ction-revision")?.rsplit(':').next().unwrap_or_default().parse()?;
         let committed_us = micros_of_the_day(header("conn3ction-time")?)?;
         let mut change = Change { address, revision, shown_us: 0, asked: 0 };
-        while shown {
+        while shown && change.shown_us == 0 {
             change.asked += 1;
             if self.answers(&name, octets)? {
                 let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_micros() as u64 % DAY_US;
-                change.shown_us = (now + DAY_US - committed_us) % DAY_US;
-                break;
+                change.shown_us = ((now + DAY_US - committed_us) % DAY_US).max(1);
             }
         }
         Ok(change)

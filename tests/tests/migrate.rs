@@ -111,6 +111,8 @@ fn without_etcd_or_with_a_foreign_source_nothing_is_done() -> anyhow::Result<()>
     let server = Conn3ction::start(data.path(), &["--ledger", "memory"])?;
     let away = server.cli(&["migrate", "--from", "/x", "--etcd-endpoints", "http://127.0.0.1:1", "--yes"])?;
     assert_eq!(away.code, 4, "{away:?}");
+    let plain = "conn3ction: etcd at http://127.0.0.1:1 cannot be reached: Connection refused (os error 111)\n";
+    assert_eq!(away.err, plain);
     assert_eq!(server.cli(&["migrate", "--from", "/", "--yes"])?.code, 2);
     let claimed = shell(&format!(
         "curl -s -o /dev/null -w '%{{http_code}}' -H 'Conn3ction-Source: rest' -X DELETE http://{}/records/x.example.local",

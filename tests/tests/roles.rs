@@ -43,7 +43,7 @@ fn each_role_does_its_own_part_and_any_of_them_may_die() -> anyhow::Result<()> {
     let (other_api, _other_api) = start(&etcd, "api")?;
     let (dns, _dns) = start(&etcd, "dns")?;
     let (other_dns, _other_dns) = start(&etcd, "dns")?;
-    assert_eq!((api.dns.port(), dns.http.port()), (0, 0), "a role listens for its own part only");
+    assert_eq!(api.dns.port(), 0, "a role answers DNS only if that is its part");
 
     // Without a projector nobody writes keys; one that comes later catches up.
     put(&api, "a", "10.0.0.1")?;
@@ -55,7 +55,7 @@ fn each_role_does_its_own_part_and_any_of_them_may_die() -> anyhow::Result<()> {
     assert_eq!(etcd.pairs("/conn3ction/zones/")?, []);
     let (projector, _projector) = start(&etcd, "projector")?;
     let (other_projector, _other_projector) = start(&etcd, "projector")?;
-    assert_eq!((projector.http.port(), projector.dns.port()), (0, 0));
+    assert_eq!(projector.dns.port(), 0);
     written(&etcd, "a", "10.0.0.1")?;
     written(&etcd, "b", "10.0.0.2")?;
 
@@ -87,6 +87,29 @@ fn each_role_does_its_own_part_and_any_of_them_may_die() -> anyhow::Result<()> {
         assert_eq!(events.json().as_array().map(Vec::len), Some(5), "{}", events.body);
     }
     assert_eq!(api.ask("GET", "/verify", "")?.json()["ok"], true);
+    Ok(())
+}
+
+#[test]
+fn a_role_without_an_api_can_be_watched_over_http() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    let (api, _api) = start(&etcd, "api")?;
+    put(&api, "a", "10.0.0.1")?;
+    for (role, view) in [("dns", "answers"), ("projector", "zone-keys")] {
+        let (server, _data) = start(&etcd, role)?;
+        assert_eq!(server.ask("GET", "/healthz", "")?.status, 200, "{role}");
+        // The zone's creation and the record.
+        let ready = server.ask("GET", "/readyz?min_revision=2&wait=30s", "")?;
+        assert_eq!((ready.status, &ready.json()["revision"]), (200, &"1:2".into()), "{role}: {ready:?}");
+        let views = ready.json()["views"].to_string();
+        assert!(views.contains(&format!(r#""view":"{view}""#)), "{role}: {views}");
+        let metrics = server.ask("GET", "/metrics", "")?;
+        assert!(metrics.status == 200 && metrics.body.contains("conn3ction_"), "{role}: {metrics:?}");
+        for (method, target) in [("GET", "/records"), ("PUT", "/records/a.example.local/A"), ("GET", "/docs")] {
+            let answer = server.ask(method, target, r#"{"values":["10.0.0.2"]}"#)?;
+            assert_eq!(answer.status, 404, "{role} {method} {target}: {answer:?}");
+        }
+    }
     Ok(())
 }
 

@@ -96,7 +96,17 @@ routes! {
 
 /// All routes over one node.
 pub fn router(node: Shared) -> Router {
-    table()
+    over(node, table())
+}
+
+/// What an operator looks at in a role that serves no API.
+pub fn watching(node: Shared) -> Router {
+    let table = Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready));
+    over(node, table.route("/metrics", get(metrics::render)))
+}
+
+fn over(node: Shared, table: Router<Shared>) -> Router {
+    table
         .fallback(|request: Request| async move {
             Problem::new(ProblemKind::NotFound, format!("no route {}", request.uri().path()))
         })

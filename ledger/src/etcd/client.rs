@@ -15,7 +15,7 @@ use etcd_client::{
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
-    call::CallError,
+    call::{CallError, Said},
     config::{ClientConfig, ConfigError},
 };
 
@@ -182,9 +182,9 @@ impl Client {
         let deadline = self.inner.config.call_timeout;
         match timeout(deadline, self.sign_in(member)).await {
             Ok(Ok(())) => {}
-            Ok(Err(source)) => return Err(CallError::NotSent { endpoint: endpoint.clone(), source }),
+            Ok(Err(source)) => return Err(CallError::NotSent { endpoint: endpoint.clone(), source: source.into() }),
             Err(_) => {
-                let source = Error::WatchError("signing in took too long".into());
+                let source = Said::new("signing in took too long");
                 return Err(CallError::NotSent { endpoint: endpoint.clone(), source });
             }
         }

@@ -36,7 +36,7 @@ use uuid::Uuid;
 use self::{append::Attempt, head::Known, keys::Keys, quota::Quota, store::Store};
 pub use self::{
     backoff::Backoff,
-    call::CallError,
+    call::{CallError, Said},
     client::Client,
     config::{ClientConfig, ConfigError, EtcdConfig, Password},
     parts::{SWEEP_AGE, Swept},

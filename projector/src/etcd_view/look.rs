@@ -8,7 +8,7 @@ use conn3ction_ledger::etcd::{
 };
 
 use super::{
-    Fault,
+    FORMAT, Fault,
     txn::{Base, base_of, checkpoint_key},
 };
 use crate::{Claim, EntryHash, KeyView, Prefix, ViewName, follow::chain};
@@ -21,7 +21,7 @@ const MOST_LOOKS: u32 = 100;
 
 /// What the view under `prefix` says and what it holds, at one etcd revision and, if it gets there soon, between two events.
 pub(crate) async fn claim(client: &Client, name: ViewName, prefix: &Prefix, view: Box<dyn KeyView>) -> Claim {
-    let mut is_new = false;
+    let (mut is_new, mut is_older) = (false, false);
     for _ in 0..MOST_LOOKS {
         let Present { base, keys } = match present(client, prefix).await {
             Ok(present) => present,
@@ -30,16 +30,20 @@ pub(crate) async fn claim(client: &Client, name: ViewName, prefix: &Prefix, view
             Err(Fault::Ledger(_) | Fault::Answers(_) | Fault::Lost(_) | Fault::Moved) => continue,
         };
         is_new = base.modified == 0;
-        if !is_new && base.checkpoint.part.is_start() && !base.checkpoint.rebuilding {
+        is_older = base.checkpoint.format < FORMAT;
+        if !is_new && !is_older && base.checkpoint.part.is_start() && !base.checkpoint.rebuilding {
             return Claim::keys(name, base.checkpoint, keys, view);
         }
         tokio::time::sleep(super::give_way()).await;
     }
     Claim::unreadable(
         name,
-        match is_new {
-            true => format!("no projector has written under {prefix} yet"),
-            false => format!("what is under {prefix} stands inside an event, and no projector goes on"),
+        if is_new {
+            format!("no projector has written under {prefix} yet")
+        } else if is_older {
+            format!("what is under {prefix} was written by an older version, and no projector builds it anew")
+        } else {
+            format!("what is under {prefix} stands inside an event, and no projector goes on")
         },
     )
 }

@@ -37,8 +37,10 @@ use crate::{
     rebuild::{Rebuilt, Requests},
 };
 
-/// The version of the keys' form. A projector that meets a newer one stops writing.
-const FORMAT: u32 = 1;
+/// The version of the keys' form. A projector that meets a newer one stops writing; keys of an older one are built anew.
+///
+/// 2: a CNAME that leads out of its zone no longer stands at its own key, too.
+const FORMAT: u32 = 2;
 
 /// Events that wait for one transaction; more would only delay the first.
 const MOST_EVENTS: usize = 1_000;

@@ -30,7 +30,14 @@ impl EtcdView {
     pub(super) async fn start(&self) -> Result<Base, Fault> {
         loop {
             let base = self.load().await?;
-            if base.modified == 0 || base.checkpoint.rebuilding {
+            let is_known = base.modified != 0 && !base.checkpoint.rebuilding;
+            if is_known && !belongs(&*self.ledger, &base.checkpoint).await? {
+                return Err(Fault::Held(format!(
+                    "the keys under {} were made from another ledger (at {}:{}); rebuild the view to replace them",
+                    self.prefix, base.checkpoint.epoch, base.checkpoint.revision,
+                )));
+            }
+            if !is_known || base.checkpoint.format < FORMAT {
                 self.answers.reached(self.ledger.head().await?.revision).await?;
                 match self.reconcile(false).await {
                     Err(Fault::Lost(_)) => {
@@ -40,12 +47,6 @@ impl EtcdView {
                     Err(fault) => return Err(fault),
                     Ok((base, _)) => return Ok(base),
                 }
-            }
-            if !belongs(&*self.ledger, &base.checkpoint).await? {
-                return Err(Fault::Held(format!(
-                    "the keys under {} were made from another ledger (at {}:{}); rebuild the view to replace them",
-                    self.prefix, base.checkpoint.epoch, base.checkpoint.revision,
-                )));
             }
             return Ok(base);
         }
@@ -76,15 +77,16 @@ impl EtcdView {
         failed("other projectors kept moving the checkpoint".into())
     }
 
-    /// Brings the keys to the fold at their checkpoint; where that is missing, unfinished or another ledger's, to the
-    /// present. Every transaction compares the checkpoint, so that no other projector is overtaken.
+    /// Brings the keys to the fold at their checkpoint; where that is missing, unfinished, of an older form or another
+    /// ledger's, to the present. Every transaction compares the checkpoint, so that no other projector is overtaken.
     async fn reconcile(&self, take_over: bool) -> Result<(Base, bool), Fault> {
         let Present { mut base, mut keys } = look::present(&self.client, &self.prefix).await?;
-        let ours =
-            base.modified != 0 && !base.checkpoint.rebuilding && belongs(&*self.ledger, &base.checkpoint).await?;
-        if base.modified != 0 && !base.checkpoint.rebuilding && !ours && !take_over {
+        let is_known = base.modified != 0 && !base.checkpoint.rebuilding;
+        let belongs = is_known && belongs(&*self.ledger, &base.checkpoint).await?;
+        if is_known && !belongs && !take_over {
             return Err(Fault::Moved);
         }
+        let ours = belongs && base.checkpoint.format == FORMAT;
         let target = if ours { base.checkpoint.at() } else { self.answers.now().revision };
         self.answers.reached(target).await?;
         let content = self.store.at(target.into());
