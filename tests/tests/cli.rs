@@ -355,7 +355,7 @@ fn colour_is_for_terminals_only() -> anyhow::Result<()> {
         ("", "set a.example.local A x", true, true),
         ("NO_COLOR=1", "set a.example.local A x", true, false),
     ] {
-        let command = format!("env -u NO_COLOR -u CLICOLOR -u CLICOLOR_FORCE {before} {line} {arguments}");
+        let command = format!("env -u CI -u NO_COLOR -u CLICOLOR -u CLICOLOR_FORCE {before} {line} {arguments}");
         let printed = match terminal {
             true => shell(&format!("TERM=xterm script -qc '{command}' /dev/null < /dev/null"))?,
             false => shell(&format!("{command} 2>&1 || true"))?,
