@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use conn3ction_dns::{
-    EventNote, History, Moment, Moments, NoMoment, Server, Store, Version, server::Config as DnsConfig,
+    EventNote, History, Moment, Moments, NoMoment, Server, Store, Version,
+    server::{Config as DnsConfig, Counters},
 };
 use conn3ction_projector::Handle as Views;
 use conn3ction_schemas::{Revision, Timestamp, Token, When};
@@ -33,6 +34,26 @@ pub(crate) fn bind(config: &Config, store: Arc<Store>, views: &Views) -> anyhow:
         ..DnsConfig::default()
     };
     Ok(Server::bind(dns, store)?)
+}
+
+/// What the responder counted: name, help, value.
+pub(crate) fn counted(counters: &Counters) -> [(&'static str, &'static str, u64); 13] {
+    let counts = counters.snapshot();
+    [
+        ("udp_queries", "Messages received over UDP", counts.udp.queries),
+        ("udp_truncated", "UDP answers with TC set", counts.udp.truncated),
+        ("udp_dropped", "UDP messages left without an answer", counts.udp.dropped),
+        ("udp_received_bytes", "Octets of UDP messages that were answered", counts.udp.octets_in),
+        ("udp_sent_bytes", "Octets of UDP answers", counts.udp.octets_out),
+        ("tcp_queries", "Messages received over TCP, transfers not included", counts.tcp.queries),
+        ("tcp_dropped", "TCP messages left without an answer", counts.tcp.dropped),
+        ("tcp_accepted", "TCP connections taken", counts.tcp_accepted),
+        ("tcp_evicted", "TCP connections closed to make room for others", counts.tcp_evicted),
+        ("transfers", "Whole zones sent", counts.transfers),
+        ("transfers_refused", "Transfers refused by address", counts.transfers_refused),
+        ("notifies", "NOTIFY messages sent", counts.notifies),
+        ("notifies_confirmed", "NOTIFY messages that a secondary confirmed", counts.notifies_confirmed),
+    ]
 }
 
 /// Finds moments in the answers' store and the head that the fold keeps, without asking the ledger.

@@ -19,6 +19,7 @@ use super::{
     problem::{Problem, ProblemKind},
     query::Query,
 };
+use crate::responder;
 
 pub(super) async fn render(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     Query::parse(&uri, &[])?;
@@ -67,7 +68,7 @@ impl Collector for Now {
             gauge(&format!("view_{view}_lag_events"), "Events of the ledger that the view does not show yet", lag)?;
         }
         let Some(counters) = node.dns_counters() else { return Ok(()) };
-        for (name, help, value) in counters {
+        for (name, help, value) in responder::counted(counters) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(&format!("dns_{name}"), help, None, counter.metric_type())?)?;
         }

@@ -1,9 +1,7 @@
-//! A node: build, spawn, drain.
+//! What handlers share: the store, the ledger, the views, and how a node reads, commits and proves.
 
 use std::{
-    io::IsTerminal,
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,29 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use conn3ction_dns::{Secondaries, Server, Store, View, server::Counters};
+use conn3ction_dns::{Secondaries, Store, View, server::Counters};
 use conn3ction_ledger::{
     Event, Ledger, ReadError,
-    committer::{Committer, Handle as CommitterHandle, Outcome, SubmitError},
-    memory::MemoryLedger,
+    committer::{Handle as CommitterHandle, Outcome, SubmitError},
 };
-use conn3ction_projector::{
-    Claim, Condition, Config as ViewsConfig, Handle as Views, Projector, Replay, Seal, ViewName,
-};
+use conn3ction_projector::{Claim, Condition, Handle as Views, Replay, ViewName};
 use conn3ction_schemas::{
-    Actor, Delta, Epoch, Name, Revision, Serial, Timestamp, Token,
+    Actor, Delta, Epoch, Name, Revision, Serial, Token,
     event::{Auth, Hash, Idempotency, chunk},
     json,
 };
 use futures::{Stream, StreamExt};
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     auth::Tokens,
-    config::{Config, LedgerKind, LogFormat, Role, Settings},
     decide::{Command, Envelope, Intent, Live, Refusal, RefusalKind, command::NewZone, decider::Decisions},
     headers::Headers,
     http::{
@@ -47,13 +39,10 @@ use crate::{
     past::Importing,
     plan,
     proof::{self, Anchor, Progress},
-    responder,
 };
 
 /// How long a write waits for the answers to show it before it answers all the same.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
-/// Answers are sealed after so many changes: what a restart has to fold takes well under a second.
-const SEAL_CHANGES: u64 = 100_000;
 /// How often the ledger is asked where its head is, so that lag and absence are known.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
 
@@ -71,7 +60,7 @@ pub struct NodeState {
     pub(crate) any_host: bool,
     /// The views in etcd, also where another process writes them.
     #[cfg(feature = "etcd")]
-    etcd: Option<conn3ction_projector::EtcdConfig>,
+    pub(super) etcd: Option<conn3ction_projector::EtcdConfig>,
     /// Ends streams and tasks.
     pub stop: CancellationToken,
     pub(crate) committer: CommitterHandle<Decisions<Views>>,
@@ -81,244 +70,19 @@ pub struct NodeState {
     pub(crate) closed: std::sync::Mutex<Closed>,
     /// Headers of events that were asked for.
     pub(crate) headers: Headers,
-    dns: Option<Arc<Counters>>,
-    secondaries: Option<Arc<Secondaries>>,
-    head: AtomicU64,
-    caught_up: AtomicBool,
-    ledger_fault: std::sync::Mutex<Option<String>>,
+    pub(super) dns: Option<Arc<Counters>>,
+    pub(super) secondaries: Option<Arc<Secondaries>>,
+    pub(super) head: AtomicU64,
+    pub(super) caught_up: AtomicBool,
+    pub(super) ledger_fault: std::sync::Mutex<Option<String>>,
     /// When the ledger answered last.
-    ledger_seen: std::sync::Mutex<Instant>,
-    data: std::path::PathBuf,
-}
-
-/// A running node.
-pub struct Node {
-    state: Arc<NodeState>,
-    http: Option<SocketAddr>,
-    dns: Vec<SocketAddr>,
-    tasks: TaskTracker,
-}
-
-/// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it.
-///
-/// # Errors
-///
-/// Whatever kept the node from starting; every fault of the settings together.
-pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let config = settings.with_file().map_err(|fault| anyhow::anyhow!("{fault}"))?.check().map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
-    })?;
-    log(config.log_format);
-    let stop = CancellationToken::new();
-    let node = Node::start(config, stop.clone()).await?;
-    if let Some(address) = node.http {
-        tracing::info!(%address, "HTTP listens");
-    }
-    for address in &node.dns {
-        tracing::info!(%address, "DNS listens");
-    }
-    tracing::info!("the node runs");
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
-    tracing::info!("stopping");
-    stop.cancel();
-    node.stopped().await;
-    Ok(())
-}
-
-fn log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-}
-
-impl Node {
-    /// Starts a node of `config`; it runs until `stop`.
-    ///
-    /// # Errors
-    ///
-    /// A port, the ledger or a file cannot be had.
-    pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
-        let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
-        let tasks = TaskTracker::new();
-        let ledger = open(&config, &tasks, &stop).await?;
-        let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
-        #[cfg(feature = "etcd")]
-        let etcd = etcd_views(&config).await?;
-        let kept = ViewsConfig {
-            records: views.as_ref().map(|views| views.join("records")),
-            seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
-            #[cfg(feature = "etcd")]
-            etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
-        };
-        let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
-        let store = views.store().clone();
-        let clock = Timestamp::now;
-        let importing = Importing::default();
-        let (committer, committing) =
-            Committer::spawn(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
-        tasks.spawn(async move {
-            if let Err(error) = committing.await {
-                tracing::error!(%error, "the committer ended");
-            }
-        });
-
-        let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
-        let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
-        let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
-        let state = Arc::new(NodeState {
-            store,
-            ledger,
-            views,
-            #[cfg(feature = "etcd")]
-            etcd,
-            tokens,
-            any_host: config.any_host,
-            stop: stop.clone(),
-            committer,
-            importing,
-            closed: std::sync::Mutex::default(),
-            headers: Headers::default(),
-            dns: server.as_ref().map(Server::counters),
-            secondaries: server.as_ref().map(Server::secondaries),
-            head: AtomicU64::new(0),
-            caught_up: AtomicBool::new(false),
-            ledger_fault: std::sync::Mutex::new(None),
-            ledger_seen: std::sync::Mutex::new(Instant::now()),
-            data: config.data.clone(),
-        });
-        state.catch_up().await?;
-        if let (Some(server), Some(when)) = (&mut server, config.at) {
-            server.pin(state.moment(when)?.view);
-        }
-        if matches!(config.role, Role::All | Role::Api) && config.at.is_none() {
-            state.create_first_zones(&config.zones).await?;
-        }
-        if let Some(server) = server {
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                if let Err(error) = server.run(stop.clone()).await {
-                    tracing::error!(%error, "the responder ended");
-                    stop.cancel();
-                }
-            });
-        }
-        let http = match config.http_listen {
-            Some(wanted) => {
-                let listener =
-                    TcpListener::bind(wanted).await.with_context(|| format!("listening on {wanted} (http-listen)"))?;
-                let address = listener.local_addr()?;
-                let routes = match config.role {
-                    Role::All | Role::Api => http::router(state.clone()),
-                    Role::Projector | Role::Dns => http::watching(state.clone()),
-                };
-                tasks.spawn(http::serve(listener, routes, stop.clone()));
-                Some(address)
-            }
-            None => None,
-        };
-        let watching = state.clone();
-        tasks.spawn(async move { stop.run_until_cancelled(watching.watch_head()).await });
-        tasks.close();
-        Ok(Self { state, http, dns, tasks })
-    }
-
-    /// Serves a ledger directory that no server holds, on a free loopback port, without DNS.
-    ///
-    /// # Errors
-    ///
-    /// As [`Node::start`]; the directory holds no ledger.
-    pub async fn offline(directory: &Path, stop: CancellationToken) -> anyhow::Result<Self> {
-        anyhow::ensure!(directory.join("ledger").is_dir(), "{} holds no ledger", directory.display());
-        let settings = Settings {
-            http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            dns_listen: Some(Vec::new()),
-            ledger: Some(LedgerKind::File),
-            data: Some(directory.into()),
-            zones: Some(Vec::new()),
-            ..Settings::default()
-        };
-        let config = settings.check().map_err(|faults| anyhow::anyhow!("{}", faults[0]))?;
-        Self::start(config, stop).await
-    }
-
-    /// Where HTTP listens; unspecified if it does not.
-    pub fn http_address(&self) -> SocketAddr {
-        self.http.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-    }
-
-    /// Where DNS listens.
-    pub fn dns_addresses(&self) -> &[SocketAddr] {
-        &self.dns
-    }
-
-    /// Waits until every task has ended after the stop.
-    pub async fn stopped(self) {
-        self.tasks.wait().await;
-        self.state.views.stopped().await;
-    }
-}
-
-/// The ledger; what it needs done from time to time runs in `tasks` until `stop`.
-#[cfg_attr(not(feature = "etcd"), expect(unused_variables, reason = "only etcd needs anything done"))]
-pub(crate) async fn open(
-    config: &Config,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> anyhow::Result<Arc<dyn Ledger>> {
-    Ok(match config.ledger {
-        LedgerKind::Memory => Arc::new(MemoryLedger::new()),
-        LedgerKind::File => {
-            let directory = config.data.join("ledger");
-            std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-            let opened = tokio::task::spawn_blocking(move || conn3ction_ledger::file::FileLedger::open(&directory));
-            Arc::new(opened.await??)
-        }
-        #[cfg(feature = "etcd")]
-        LedgerKind::Etcd => {
-            let etcd = config.etcd.as_ref().context("no etcd endpoints")?;
-            let settings = conn3ction_ledger::etcd::EtcdConfig {
-                client: etcd.client(),
-                prefix: format!("{}/", etcd.ledger_prefix),
-                ..conn3ction_ledger::etcd::EtcdConfig::default()
-            };
-            let ledger = conn3ction_ledger::etcd::EtcdLedger::connect(settings).await?;
-            if matches!(config.role, Role::All | Role::Api) {
-                let sweeping = stop.clone().run_until_cancelled_owned(crate::sweep::sweep(ledger.clone()));
-                tasks.spawn(sweeping);
-            }
-            Arc::new(ledger)
-        }
-        #[cfg(not(feature = "etcd"))]
-        LedgerKind::Etcd => anyhow::bail!("this build has no etcd support"),
-    })
-}
-
-/// The views in etcd: where they are, whether this process writes them or not.
-#[cfg(feature = "etcd")]
-pub(crate) async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
-    let Some(etcd) = &config.etcd else { return Ok(None) };
-    Ok(Some(conn3ction_projector::EtcdConfig {
-        client: conn3ction_ledger::etcd::Client::new(etcd.client()).await?,
-        records_prefix: etcd.records_prefix.clone(),
-        zones_prefix: etcd.zones_prefix.clone(),
-        ledger_prefix: etcd.ledger_prefix.clone(),
-        large_zones: etcd.large_zones.clone(),
-    }))
+    pub(super) ledger_seen: std::sync::Mutex<Instant>,
+    pub(super) data: std::path::PathBuf,
 }
 
 impl NodeState {
     /// Waits until the answers show the head that the ledger has at the start.
-    async fn catch_up(&self) -> anyhow::Result<()> {
+    pub(super) async fn catch_up(&self) -> anyhow::Result<()> {
         let head = loop {
             match self.ledger.head().await {
                 Ok(head) => break head.revision,
@@ -336,7 +100,7 @@ impl NodeState {
     }
 
     /// Makes the zones of a first start, so that the documented first request works at once.
-    async fn create_first_zones(self: &Arc<Self>, zones: &[Name]) -> anyhow::Result<()> {
+    pub(super) async fn create_first_zones(self: &Arc<Self>, zones: &[Name]) -> anyhow::Result<()> {
         if self.revision() != Revision::ZERO {
             return Ok(());
         }
@@ -366,7 +130,7 @@ impl NodeState {
         Ok(())
     }
 
-    async fn watch_head(&self) {
+    pub(super) async fn watch_head(&self) {
         loop {
             tokio::time::sleep(HEAD_EVERY).await;
             let fault = match self.ledger.head().await {
@@ -606,24 +370,9 @@ impl NodeState {
         if self.data.is_dir() { tempfile::tempfile_in(&self.data) } else { tempfile::tempfile() }
     }
 
-    /// The responder's counters: name, help, value.
-    pub fn dns_counters(&self) -> Option<Vec<(&'static str, &'static str, u64)>> {
-        let counts = self.dns.as_ref()?.snapshot();
-        Some(vec![
-            ("udp_queries", "Messages received over UDP", counts.udp.queries),
-            ("udp_truncated", "UDP answers with TC set", counts.udp.truncated),
-            ("udp_dropped", "UDP messages left without an answer", counts.udp.dropped),
-            ("udp_received_bytes", "Octets of UDP messages that were answered", counts.udp.octets_in),
-            ("udp_sent_bytes", "Octets of UDP answers", counts.udp.octets_out),
-            ("tcp_queries", "Messages received over TCP, transfers not included", counts.tcp.queries),
-            ("tcp_dropped", "TCP messages left without an answer", counts.tcp.dropped),
-            ("tcp_accepted", "TCP connections taken", counts.tcp_accepted),
-            ("tcp_evicted", "TCP connections closed to make room for others", counts.tcp_evicted),
-            ("transfers", "Whole zones sent", counts.transfers),
-            ("transfers_refused", "Transfers refused by address", counts.transfers_refused),
-            ("notifies", "NOTIFY messages sent", counts.notifies),
-            ("notifies_confirmed", "NOTIFY messages that a secondary confirmed", counts.notifies_confirmed),
-        ])
+    /// The responder's counters, if this node answers DNS.
+    pub fn dns_counters(&self) -> Option<&Counters> {
+        self.dns.as_deref()
     }
 
     /// Walks the chain, which must pass through `anchors`, and holds every view against a fold of the ledger from nothing.

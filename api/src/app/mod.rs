@@ -1,0 +1,261 @@
+//! A node: build, spawn, drain.
+
+mod state;
+
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Instant,
+};
+
+use anyhow::Context;
+use conn3ction_dns::Server;
+use conn3ction_ledger::{Ledger, committer::Committer, memory::MemoryLedger};
+use conn3ction_projector::{Config as ViewsConfig, Projector, Seal};
+use conn3ction_schemas::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::state::NodeState;
+use crate::{
+    auth::Tokens,
+    config::{Config, LedgerKind, LogFormat, Role, Settings},
+    decide::decider::Decisions,
+    headers::Headers,
+    http,
+    past::Importing,
+    responder,
+};
+
+/// Answers are sealed after so many changes: what a restart has to fold takes well under a second.
+const SEAL_CHANGES: u64 = 100_000;
+
+/// A running node.
+pub struct Node {
+    state: Arc<NodeState>,
+    http: Option<SocketAddr>,
+    dns: Vec<SocketAddr>,
+    tasks: TaskTracker,
+}
+
+/// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it.
+///
+/// # Errors
+///
+/// Whatever kept the node from starting; every fault of the settings together.
+pub async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let config = settings.with_file().map_err(|fault| anyhow::anyhow!("{fault}"))?.check().map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
+    })?;
+    log(config.log_format);
+    let stop = CancellationToken::new();
+    let node = Node::start(config, stop.clone()).await?;
+    if let Some(address) = node.http {
+        tracing::info!(%address, "HTTP listens");
+    }
+    for address in &node.dns {
+        tracing::info!(%address, "DNS listens");
+    }
+    tracing::info!("the node runs");
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.cancel();
+    node.stopped().await;
+    Ok(())
+}
+
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+impl Node {
+    /// Starts a node of `config`; it runs until `stop`.
+    ///
+    /// # Errors
+    ///
+    /// A port, the ledger or a file cannot be had.
+    pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
+        let tasks = TaskTracker::new();
+        let ledger = open(&config, &tasks, &stop).await?;
+        let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
+        #[cfg(feature = "etcd")]
+        let etcd = etcd_views(&config).await?;
+        let kept = ViewsConfig {
+            records: views.as_ref().map(|views| views.join("records")),
+            seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
+            #[cfg(feature = "etcd")]
+            etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
+        };
+        let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
+        let store = views.store().clone();
+        let clock = Timestamp::now;
+        let importing = Importing::default();
+        let (committer, committing) =
+            Committer::spawn(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = committing.await {
+                tracing::error!(%error, "the committer ended");
+            }
+        });
+
+        let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
+        let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
+        let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
+        let state = Arc::new(NodeState {
+            store,
+            ledger,
+            views,
+            #[cfg(feature = "etcd")]
+            etcd,
+            tokens,
+            any_host: config.any_host,
+            stop: stop.clone(),
+            committer,
+            importing,
+            closed: std::sync::Mutex::default(),
+            headers: Headers::default(),
+            dns: server.as_ref().map(Server::counters),
+            secondaries: server.as_ref().map(Server::secondaries),
+            head: AtomicU64::new(0),
+            caught_up: AtomicBool::new(false),
+            ledger_fault: std::sync::Mutex::new(None),
+            ledger_seen: std::sync::Mutex::new(Instant::now()),
+            data: config.data.clone(),
+        });
+        state.catch_up().await?;
+        if let (Some(server), Some(when)) = (&mut server, config.at) {
+            server.pin(state.moment(when)?.view);
+        }
+        if matches!(config.role, Role::All | Role::Api) && config.at.is_none() {
+            state.create_first_zones(&config.zones).await?;
+        }
+        if let Some(server) = server {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                if let Err(error) = server.run(stop.clone()).await {
+                    tracing::error!(%error, "the responder ended");
+                    stop.cancel();
+                }
+            });
+        }
+        let http = match config.http_listen {
+            Some(wanted) => {
+                let listener =
+                    TcpListener::bind(wanted).await.with_context(|| format!("listening on {wanted} (http-listen)"))?;
+                let address = listener.local_addr()?;
+                let routes = match config.role {
+                    Role::All | Role::Api => http::router(state.clone()),
+                    Role::Projector | Role::Dns => http::watching(state.clone()),
+                };
+                tasks.spawn(http::serve(listener, routes, stop.clone()));
+                Some(address)
+            }
+            None => None,
+        };
+        let watching = state.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(watching.watch_head()).await });
+        tasks.close();
+        Ok(Self { state, http, dns, tasks })
+    }
+
+    /// Serves a ledger directory that no server holds, on a free loopback port, without DNS.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`]; the directory holds no ledger.
+    pub async fn offline(directory: &Path, stop: CancellationToken) -> anyhow::Result<Self> {
+        anyhow::ensure!(directory.join("ledger").is_dir(), "{} holds no ledger", directory.display());
+        let settings = Settings {
+            http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            dns_listen: Some(Vec::new()),
+            ledger: Some(LedgerKind::File),
+            data: Some(directory.into()),
+            zones: Some(Vec::new()),
+            ..Settings::default()
+        };
+        let config = settings.check().map_err(|faults| anyhow::anyhow!("{}", faults[0]))?;
+        Self::start(config, stop).await
+    }
+
+    /// Where HTTP listens; unspecified if it does not.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+
+    /// Where DNS listens.
+    pub fn dns_addresses(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
+    /// Waits until every task has ended after the stop.
+    pub async fn stopped(self) {
+        self.tasks.wait().await;
+        self.state.views.stopped().await;
+    }
+}
+
+/// The ledger; what it needs done from time to time runs in `tasks` until `stop`.
+#[cfg_attr(not(feature = "etcd"), expect(unused_variables, reason = "only etcd needs anything done"))]
+pub(crate) async fn open(
+    config: &Config,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<Arc<dyn Ledger>> {
+    Ok(match config.ledger {
+        LedgerKind::Memory => Arc::new(MemoryLedger::new()),
+        LedgerKind::File => {
+            let directory = config.data.join("ledger");
+            std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+            let opened = tokio::task::spawn_blocking(move || conn3ction_ledger::file::FileLedger::open(&directory));
+            Arc::new(opened.await??)
+        }
+        #[cfg(feature = "etcd")]
+        LedgerKind::Etcd => {
+            let etcd = config.etcd.as_ref().context("no etcd endpoints")?;
+            let settings = conn3ction_ledger::etcd::EtcdConfig {
+                client: etcd.client(),
+                prefix: format!("{}/", etcd.ledger_prefix),
+                ..conn3ction_ledger::etcd::EtcdConfig::default()
+            };
+            let ledger = conn3ction_ledger::etcd::EtcdLedger::connect(settings).await?;
+            if matches!(config.role, Role::All | Role::Api) {
+                let sweeping = stop.clone().run_until_cancelled_owned(crate::sweep::sweep(ledger.clone()));
+                tasks.spawn(sweeping);
+            }
+            Arc::new(ledger)
+        }
+        #[cfg(not(feature = "etcd"))]
+        LedgerKind::Etcd => anyhow::bail!("this build has no etcd support"),
+    })
+}
+
+/// The views in etcd: where they are, whether this process writes them or not.
+#[cfg(feature = "etcd")]
+pub(crate) async fn etcd_views(config: &Config) -> anyhow::Result<Option<conn3ction_projector::EtcdConfig>> {
+    let Some(etcd) = &config.etcd else { return Ok(None) };
+    Ok(Some(conn3ction_projector::EtcdConfig {
+        client: conn3ction_ledger::etcd::Client::new(etcd.client()).await?,
+        records_prefix: etcd.records_prefix.clone(),
+        zones_prefix: etcd.zones_prefix.clone(),
+        ledger_prefix: etcd.ledger_prefix.clone(),
+        large_zones: etcd.large_zones.clone(),
+    }))
+}
