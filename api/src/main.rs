@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // An append to files blocks its worker while the disk works; another goes on.
-    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // An append to files blocks its worker while the disk works; on a single core another is needed that goes on.
+    let is_alone = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+    if is_alone && std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(2);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             anstream::eprintln!("conn3ction: starting the runtime: {error}");

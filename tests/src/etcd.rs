@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Ran, free_address, tool};
+use crate::{Ran, free_address, shell, tool};
 
 /// A running etcd; killed when dropped.
 pub struct Etcd {
@@ -78,6 +78,29 @@ impl Etcd {
     pub fn run_with(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
         self.arguments.extend(arguments.iter().map(ToString::to_string));
         self.run()
+    }
+
+    /// Stops the process where it is (SIGSTOP): it takes connections and says nothing, until it [goes on](Etcd::go_on).
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets the process go on after [`Etcd::pause`].
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let child = self.child.as_ref().ok_or_else(|| anyhow::anyhow!("etcd does not run"))?;
+        shell(&format!("kill -{signal} {}", child.id())).map(drop)
     }
 
     /// Ends the process at once (SIGKILL).

@@ -18,6 +18,9 @@ use std::{
     },
 };
 
+/// Where Debian has the library (`LD_PRELOAD`) that gives a process another clock (`FAKETIME`).
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
 /// A running `conn3ction serve`; killed when dropped.
 pub struct Conn3ction {
     child: Child,

@@ -1,6 +1,9 @@
 //! The log of a name follows its answer; `--exact` does not.
 
-use conn3ction_tests::{Conn3ction, http::Events};
+use conn3ction_tests::{
+    Conn3ction,
+    http::{Events, request},
+};
 
 #[test]
 fn the_log_of_a_name_tells_all_that_changed_its_answer() -> anyhow::Result<()> {
@@ -93,5 +96,52 @@ fn the_log_of_a_name_tells_all_that_changed_its_answer() -> anyhow::Result<()> {
         assert!(printed.contains(part), "{part}: {printed}");
     }
     assert_eq!(server.cli(&["show", "r99"])?.code, 1);
+    Ok(())
+}
+
+#[test]
+fn points_in_time_are_held_against_when_events_took_effect_not_when_they_were_stored() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--zones", ""])?;
+    let mut history = String::new();
+    for (serial, year) in (1..).zip(2019..=2023) {
+        let apex = match serial {
+            1 => {
+                r#"{"zone":"old.test","name":"old.test","type":"SOA","after":{"ttl":60,"values":["ns.old.test. h.old.test. 1 1 2 3 4"]}},{"zone":"old.test","name":"old.test","type":"NS","after":{"ttl":60,"values":["ns.old.test."]}},"#
+            }
+            _ => "",
+        };
+        history.push_str(&format!(
+            r#"{{"id":"v{year}","time":"{year}-05-01T12:00:00Z","actor":"ann","zones":[{{"name":"old.test","serial":{serial}}}],"changes":[{apex}{{"zone":"old.test","name":"www.old.test","type":"A","after":{{"ttl":60,"values":["192.0.2.{serial}"]}}}}]}}"#
+        ));
+        history.push('\n');
+    }
+    let taken = request(server.http, "POST", "/history", &[("Content-Type", "application/x-ndjson")], &history)?;
+    assert_eq!(taken.status, 201, "{taken:?}");
+    // r1 to r5 took effect in 2019 to 2023 and were stored today, as r6 was, which took effect today.
+    let made = server.ask("POST", "/zones", r#"{"name":"new.test"}"#)?;
+    assert_eq!(made.status, 201, "{made:?}");
+    let revisions = |query: &str| -> anyhow::Result<Vec<u64>> {
+        let rows = server.ask("GET", &format!("/events?{query}"), "")?.json();
+        let rows = rows.as_array().ok_or_else(|| anyhow::anyhow!("{query}: {rows}"))?;
+        Ok(rows.iter().filter_map(|row| row["revision"].as_u64()).collect())
+    };
+    for (query, wanted) in [
+        ("from=2020-01-01T00:00:00Z&to=2022-05-01T12:00:00Z", &[2, 3, 4][..]),
+        ("from=2020-05-01T12:00:00Z&to=2020-05-01T12:00:00Z", &[2]),
+        ("to=2020-12-31T00:00:00Z", &[1, 2]),
+        ("from=2022-05-01T12:00:01Z", &[5, 6]),
+        ("from=1h", &[6]),
+        ("to=1h&order=desc&limit=10", &[5, 4, 3, 2, 1]),
+        ("name=www.old.test&from=2020-01-01T00:00:00Z&to=2022-01-01T00:00:00Z", &[2, 3]),
+        ("name=www.old.test&answer=true&order=desc&to=2021-01-01T00:00:00Z", &[2, 1]),
+        ("to=2018-01-01T00:00:00Z", &[]),
+    ] {
+        assert_eq!(revisions(query)?, wanted, "{query}");
+    }
+    let ran =
+        server.cli(&["log", "--since", "2021-01-01T00:00:00Z", "--until", "2022-01-01T00:00:00Z", "--oneline"])?;
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{ran:?}");
+    assert!(ran.out.starts_with("r3 "), "{ran:?}");
     Ok(())
 }

@@ -3,10 +3,7 @@
 
 use std::{fs, path::Path};
 
-use conn3ction_tests::{Conn3ction, audit, load::Load, random::Random, shell};
-
-/// Where Debian has the library that gives a process another clock.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+use conn3ction_tests::{Conn3ction, FAKETIME, audit, load::Load, random::Random, shell};
 
 /// The digest of each view at the head, by its name.
 fn digests(server: &Conn3ction) -> anyhow::Result<Vec<(String, String)>> {

@@ -29,7 +29,7 @@ pub(super) struct Log {
     /// Only this name and what is below it.
     #[arg(long, value_name = "NAME")]
     under: Option<String>,
-    /// Only from this moment on: r1041, a time, an age such as 2h.
+    /// Only from this moment on: r1041, a time, an age such as 2h. A time is when it took effect, also of imported history.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Only up to this moment.

@@ -4,6 +4,7 @@ mod access;
 mod guards;
 mod input;
 mod lists;
+mod overload;
 mod refusals;
 mod streams;
 mod writes;
