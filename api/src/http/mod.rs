@@ -8,6 +8,7 @@ mod changes;
 mod diff;
 mod docs;
 mod events;
+mod filter;
 mod health;
 mod history;
 pub mod list;
@@ -40,7 +41,7 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::app::NodeState;
-pub(crate) use events::glob_matches;
+pub(crate) use filter::glob_matches;
 use problem::{Problem, ProblemKind};
 pub use serve::serve;
 

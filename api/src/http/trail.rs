@@ -9,7 +9,8 @@ use futures::{Stream, StreamExt};
 
 use super::{
     Shared,
-    events::{Filter, IN_LISTS, change},
+    events::{IN_LISTS, change},
+    filter::Filter,
     problem::Problem,
 };
 
