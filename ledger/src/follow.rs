@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::{Event, ReadError, chain::Chain};
 
 /// How much one read of a follower may hold in memory.
-const READ_BYTES: usize = 1024 * 1024;
+const READ_BYTES: usize = 2 * 1024 * 1024;
 
 /// Between two tries while the medium does not answer.
 const RETRY: Duration = Duration::from_millis(250);

@@ -7,24 +7,26 @@ use std::{
 use conn3ction_dns::{Store, Writer};
 use conn3ction_schemas::{
     Delta, Epoch, Name, Revision, Serial, Timestamp,
-    event::{EventHeader, Hash, SealedHeader, ZoneLife},
+    event::{EventHeader, Hash, SealedHeader, ZoneChange, ZoneLife},
 };
 
 use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter, sealing::Trigger};
 
 /// What deciding needs besides the records: where the fold stands, every zone there ever was, the idempotency keys.
 ///
+/// Where it stands is what answers show. Zones, keys and notes may know of some events more, which are shown next.
+///
 /// Memory: a few hundred octets a zone, dead ones included (a zone made again goes on after its last serial), and the
 /// bounds of [`Keys`].
 #[derive(Debug, Clone)]
 pub struct HeadState {
-    /// The last event folded.
+    /// The last event shown.
     pub revision: Revision,
-    /// The ledger's life.
+    /// The ledger's life then.
     pub epoch: Epoch,
-    /// The last event's hash.
+    /// That event's hash.
     pub hash: Hash,
-    /// When the last event was stored.
+    /// When that event was stored.
     pub committed_at: Timestamp,
     /// Every zone there is or was, by apex.
     pub zones: HashMap<Name, ZoneState>,
@@ -64,8 +66,9 @@ impl Default for HeadState {
 }
 
 impl HeadState {
-    /// Takes in the next event.
-    pub fn apply(&mut self, header: &EventHeader, hash: Hash) {
+    /// Takes in the next event, but for where the fold stands; `each` is called with each zone that it touched and what was
+    /// known of that before.
+    fn apply(&mut self, header: &EventHeader, mut each: impl FnMut(&ZoneChange, Option<ZoneState>)) {
         for change in &header.zones {
             let state = ZoneState {
                 serial: change.after,
@@ -74,19 +77,14 @@ impl HeadState {
                 committed_at: header.committed_at,
                 time: header.time,
             };
-            match self.zones.get_mut(&change.zone) {
-                Some(zone) => *zone = state,
-                None => {
-                    self.zones.insert(change.zone.clone(), state);
-                }
-            }
+            let before = match self.zones.get_mut(&change.zone) {
+                Some(zone) => Some(std::mem::replace(zone, state)),
+                None => self.zones.insert(change.zone.clone(), state),
+            };
+            each(change, before);
         }
         self.keys.apply(header);
         self.notes.apply(header);
-        self.revision = header.revision;
-        self.epoch = header.epoch;
-        self.hash = hash;
-        self.committed_at = header.committed_at;
     }
 }
 
@@ -106,13 +104,20 @@ impl SharedHead {
 
 /// The fold from events to the answer store.
 ///
-/// The writer gets every delta at once, and readers see none of them before [`Projection::commit`] publishes the
-/// event's number.
+/// The writer gets every delta at once, and readers see none of them before [`Projection::show`] publishes the number of
+/// the last event that ended.
 #[derive(Debug)]
 pub(crate) struct Answers {
     writer: Writer,
     head: SharedHead,
+    /// Of what was shown last, but for the record sets: they are those of the last event.
     digest: Digest,
+    /// The zones touched since, each with the serial that the digest still has of it.
+    serials: Vec<(Name, Option<Serial>)>,
+    /// The event shown last.
+    shown: Revision,
+    /// The last that ended since: revision, epoch, hash, and when it was stored.
+    ended: Option<(Revision, Epoch, Hash, Timestamp)>,
     reporter: Arc<Reporter>,
     /// Asks for a sealing, if this process seals.
     pub(crate) trigger: Option<Trigger>,
@@ -120,12 +125,15 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) fn new(writer: Writer, head: SharedHead, reporter: Arc<Reporter>) -> Self {
-        Self { writer, head, digest: Digest::default(), reporter, trigger: None }
+        let (digest, shown) = (Digest::default(), head.read().revision);
+        Self { writer, head, digest, serials: Vec::new(), shown, ended: None, reporter, trigger: None }
     }
 
     /// The fold that goes on where `writer`, `head` and `digest` stand.
     pub(crate) fn going_on(writer: Writer, head: HeadState, digest: Digest, reporter: Arc<Reporter>) -> Self {
-        Self { writer, head: SharedHead(Arc::new(RwLock::new(head))), digest, reporter, trigger: None }
+        let shown = head.revision;
+        let head = SharedHead(Arc::new(RwLock::new(head)));
+        Self { writer, head, digest, serials: Vec::new(), shown, ended: None, reporter, trigger: None }
     }
 
     /// The last event folded.
@@ -133,7 +141,9 @@ impl Answers {
         self.head.read().revision
     }
 
+    /// The digest of what is shown.
     pub(crate) fn digest(&self) -> Digest {
+        debug_assert!(self.serials.is_empty(), "between two events nothing is left to show");
         self.digest
     }
 
@@ -201,26 +211,43 @@ impl Projection for Answers {
     }
 
     fn commit(&mut self, header: &SealedHeader) {
-        {
-            let mut head = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
-            for change in &header.zones {
-                if let Some(zone) = head.zones.get(&change.zone).filter(|zone| zone.alive) {
-                    self.digest.remove(EntryHash::of_zone(&change.zone, zone.serial));
-                }
-                match change.life {
-                    ZoneLife::Stays | ZoneLife::Created => {
-                        self.writer.serial(&change.zone, change.after);
-                        self.digest.add(EntryHash::of_zone(&change.zone, change.after));
-                    }
-                    ZoneLife::Deleted => self.writer.delete_zone(&change.zone),
-                }
+        let (writer, serials, shown) = (&mut self.writer, &mut self.serials, self.shown);
+        let mut head = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
+        head.apply(header, |change, before| {
+            match change.life {
+                ZoneLife::Stays | ZoneLife::Created => writer.serial(&change.zone, change.after),
+                ZoneLife::Deleted => writer.delete_zone(&change.zone),
             }
-            head.apply(header, header.hash());
+            // Touched for the first time since.
+            if before.is_none_or(|before| before.changed <= shown) {
+                let serial = before.filter(|before| before.alive).map(|before| before.serial);
+                serials.push((change.zone.clone(), serial));
+            }
+        });
+        drop(head);
+        self.writer.commit();
+        self.ended = Some((header.revision, header.epoch, header.hash(), header.committed_at));
+    }
+
+    fn show(&mut self) {
+        let Some((revision, epoch, hash, committed_at)) = self.ended.take() else { return };
+        self.shown = revision;
+        let mut head = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (zone, before) in self.serials.drain(..) {
+            if let Some(serial) = before {
+                self.digest.remove(EntryHash::of_zone(&zone, serial));
+            }
+            if let Some(now) = head.zones.get(&zone).filter(|now| now.alive) {
+                self.digest.add(EntryHash::of_zone(&zone, now.serial));
+            }
         }
+        // Both at once: nobody who sees where the head stands finds less in the store.
         self.writer.publish();
-        self.reporter.reached(header.revision, self.digest);
+        (head.revision, head.epoch, head.hash, head.committed_at) = (revision, epoch, hash, committed_at);
+        drop(head);
+        self.reporter.reached(self.shown, self.digest);
         if let Some(trigger) = &mut self.trigger {
-            trigger.ask(&self.head.read(), self.digest);
+            trigger.ask(&self.head, self.digest);
         }
     }
 }

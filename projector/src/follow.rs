@@ -6,7 +6,10 @@ use conn3ction_schemas::{
     Delta, Revision,
     event::{FormError, chunk},
 };
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{BoxStream, ReadyChunks},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,6 +19,14 @@ use crate::{
 
 /// How long to wait before a ledger that did not answer is asked again.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// At most so many events that wait are shown at once: a third of a millisecond.
+const AT_ONCE: usize = 128;
+
+/// The events after a revision, those that wait already together.
+fn events(ledger: &dyn Ledger, after: Revision) -> ReadyChunks<BoxStream<'static, Result<Arc<Event>, ReadError>>> {
+    ledger.follow(after).ready_chunks(AT_ONCE)
+}
 
 /// Feeds every event after `after` into `projection` until `token` stops it.
 ///
@@ -44,18 +55,14 @@ pub(crate) async fn follow_until<T>(
     let mut interrupt = std::pin::pin!(interrupt);
     let ended = token.run_until_cancelled(async {
         loop {
-            let mut events = ledger.follow(at);
+            let mut events = events(ledger, at);
             loop {
-                let event = tokio::select! {
-                    event = events.next() => event,
+                let waiting = tokio::select! {
+                    waiting = events.next() => waiting,
                     interrupted = &mut interrupt => return Ok(interrupted),
                 };
-                let Some(event) = event else { break };
-                let fed = match event {
-                    Ok(event) => feed(ledger, &event, projection, reporter).await.map(|()| at = event.revision()),
-                    Err(error) => Err(error),
-                };
-                match fed {
+                let Some(waiting) = waiting else { break };
+                match feed_all(ledger, waiting, &mut at, projection, reporter).await {
                     Ok(()) => {}
                     Err(error @ ReadError::Unavailable(_)) => {
                         reporter.condition(Condition::Unavailable(chain(&error)));
@@ -89,17 +96,17 @@ pub(crate) async fn follow_to(
 ) -> Result<(), String> {
     let mut at = after;
     while at < upto {
-        let mut events = ledger.follow(at);
+        let mut events = events(ledger, at);
         while at < upto
-            && let Some(event) = events.next().await
+            && let Some(mut waiting) = events.next().await
         {
-            let fed = match event {
-                Ok(event) => feed(ledger, &event, projection, reporter).await.map(|()| at = event.revision()),
-                Err(error) => Err(error),
-            };
-            match fed {
+            waiting.truncate(usize::try_from(upto.0 - at.0).unwrap_or(usize::MAX));
+            match feed_all(ledger, waiting, &mut at, projection, reporter).await {
                 Ok(()) => {}
-                Err(ReadError::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+                Err(ReadError::Unavailable(_)) => {
+                    tokio::time::sleep(RETRY).await;
+                    break;
+                }
                 Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return Err(chain(&error)),
             }
         }
@@ -107,19 +114,69 @@ pub(crate) async fn follow_to(
     Ok(())
 }
 
-/// Folds one event. An absent ledger is waited for, because half an event cannot be taken back.
-pub(crate) async fn feed(
+/// Folds events that wait already, up to the first that cannot be had, and shows them; `at` is the last of them.
+async fn feed_all(
     ledger: &dyn Ledger,
-    event: &Arc<Event>,
+    waiting: Vec<Result<Arc<Event>, ReadError>>,
+    at: &mut Revision,
     projection: &mut impl Projection,
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
-    projection.begin(&event.header);
-    let mut chunks = Chunks::new(event.clone(), 0);
-    while let Some(deltas) = chunks.next(ledger, reporter).await? {
-        projection.chunk(&event.header, &deltas);
+    let mut deltas = Vec::new();
+    let mut fed = Ok(());
+    for event in waiting {
+        fed = match event {
+            Ok(event) => feed(ledger, &event, &mut deltas, projection, reporter).await.map(|()| *at = event.revision()),
+            Err(error) => Err(error),
+        };
+        if fed.is_err() {
+            break;
+        }
+    }
+    projection.show();
+    fed
+}
+
+/// Folds one event. An absent ledger is waited for, because half an event cannot be taken back.
+async fn feed(
+    ledger: &dyn Ledger,
+    event: &Arc<Event>,
+    deltas: &mut Vec<Delta>,
+    projection: &mut impl Projection,
+    reporter: &Reporter,
+) -> Result<(), ReadError> {
+    match &event.body {
+        Body::Inline(chunks) => {
+            // Small, and all of it is read before anything of it is folded.
+            deltas.clear();
+            chunks.iter().try_for_each(|octets| read(event, octets, deltas))?;
+            projection.begin(&event.header);
+            projection.chunk(&event.header, deltas);
+        }
+        Body::Parts { .. } => {
+            // It may take long.
+            projection.show();
+            projection.begin(&event.header);
+            let mut chunks = Chunks::new(event.clone(), 0);
+            while let Some(deltas) = chunks.next(ledger, reporter).await? {
+                projection.chunk(&event.header, &deltas);
+            }
+        }
     }
     projection.commit(&event.header);
+    Ok(())
+}
+
+/// Adds the deltas of one chunk of `event`.
+fn read(event: &Event, octets: &[u8], deltas: &mut Vec<Delta>) -> Result<(), ReadError> {
+    let form = |source| ReadError::Form { revision: event.revision(), source };
+    for delta in chunk::deltas(octets) {
+        let delta = delta.map_err(form)?;
+        if delta.zone as usize >= event.header.zones.len() {
+            return Err(form(FormError::Malformed("a delta names a zone that the header does not".into())));
+        }
+        deltas.push(delta);
+    }
     Ok(())
 }
 
@@ -149,13 +206,8 @@ impl Chunks {
         };
         let Some(octets) = octets else { return Ok(None) };
         self.given += 1;
-        let revision = self.event.revision();
-        let deltas: Result<Vec<Delta>, FormError> = chunk::deltas(&octets).collect();
-        let deltas = deltas.map_err(|source| ReadError::Form { revision, source })?;
-        if deltas.iter().any(|delta| delta.zone as usize >= self.event.header.zones.len()) {
-            let source = FormError::Malformed("a delta names a zone that the header does not".into());
-            return Err(ReadError::Form { revision, source });
-        }
+        let mut deltas = Vec::new();
+        read(&self.event, &octets, &mut deltas)?;
         Ok(Some(deltas))
     }
 

@@ -96,11 +96,14 @@ impl Notes {
         if self.epochs.last().is_none_or(|(_, epoch)| *epoch != header.epoch) {
             self.epochs.push((header.revision, header.epoch));
         }
-        let text = Text {
-            actor: header.actor.name.as_str().into(),
-            reason: header.reason.as_ref().map(|reason| reason.as_str().into()),
+        let (actor, reason) = (header.actor.name.as_str(), header.reason.as_deref());
+        let last = self.entries.last().map(|entry| entry.text);
+        // Most events come from where the one before came from.
+        let is_same = |text: &Text| *text.actor == *actor && text.reason.as_deref() == reason;
+        let text = match last.filter(|last| self.texts.get(*last as usize).is_some_and(is_same)) {
+            Some(last) => last,
+            None => self.text(Text { actor: actor.into(), reason: reason.map(Arc::from) }),
         };
-        let text = self.text(text);
         let EventHeader { committed_at, time, kind, .. } = *header;
         self.entries.push(Entry { committed_at, time, text, kind });
     }

@@ -6,8 +6,8 @@ use conn3ction_schemas::{Delta, event::SealedHeader};
 /// knows no clock, no randomness and no map order, so the same events give the same view on every machine.
 ///
 /// For each event in order: one [`begin`](Projection::begin), its body in any number of
-/// [`chunk`](Projection::chunk)s, one [`commit`](Projection::commit). Readers of the view see the event from `commit` on,
-/// as a whole.
+/// [`chunk`](Projection::chunk)s, one [`commit`](Projection::commit). Readers of the view see whole events, those that
+/// ended before the last [`show`](Projection::show); an event behind which nothing waits is shown at once.
 pub trait Projection: Send {
     /// The next event starts.
     fn begin(&mut self, header: &SealedHeader);
@@ -17,4 +17,7 @@ pub trait Projection: Send {
 
     /// The event ends.
     fn commit(&mut self, header: &SealedHeader);
+
+    /// Readers see every event that ended. None is under way.
+    fn show(&mut self);
 }

@@ -71,14 +71,14 @@ impl Trigger {
         self.changes += changes as u64;
     }
 
-    /// Asks for a sealing at the end of an event, if it is time and none is under way.
-    pub(crate) fn ask(&mut self, head: &HeadState, digest: Digest) {
+    /// Asks for a sealing of what was shown just now, if it is time and none is under way.
+    pub(crate) fn ask(&mut self, head: &SharedHead, digest: Digest) {
         if self.changes < self.enough || self.is_busy.swap(true, Ordering::Relaxed) {
             return;
         }
         self.changes = 0;
         // Nobody takes it while the process ends.
-        let _ = self.requests.try_send(Snapshot { head: head.clone(), digest });
+        let _ = self.requests.try_send(Snapshot { head: head.read().clone(), digest });
     }
 }
 

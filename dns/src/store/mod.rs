@@ -234,6 +234,35 @@ mod tests {
     }
 
     #[test]
+    fn events_that_ended_show_with_the_next_that_is_published_each_at_its_own_version() {
+        let (store, mut writer) = Store::new();
+        let zone = name("example.");
+        let host = |version: u64| name(&format!("host{version}.example."));
+        for version in 1..=300u64 {
+            writer.begin(Version(version), Timestamp(version as i64));
+            writer.set(&zone, &host(version), A, Some(&a(1)));
+            writer.set(&zone, &host(version - 1), A, None);
+            writer.serial(&zone, Serial(version as u32));
+            writer.commit();
+            // What ended is not taken in again.
+            writer.set(&zone, &name("late.example."), A, Some(&a(9)));
+            if version % 7 == 0 {
+                writer.publish();
+            }
+            assert_eq!(store.published(), Version(version / 7 * 7));
+            assert!(store.now().zone(&zone).is_none_or(|zone| zone.serial().0 == version as u32 / 7 * 7));
+        }
+        writer.publish();
+        for version in 1..=300 {
+            for view in [store.at(Version(version)), store.at_time(Timestamp(version as i64))] {
+                let zone = view.zone(&zone).expect("the zone");
+                assert_eq!(zone.serial(), Serial(version as u32));
+                assert_eq!(zone.owners().map(|owner| owner.name()).collect::<Vec<_>>(), [host(version)]);
+            }
+        }
+    }
+
+    #[test]
     fn a_zone_made_again_starts_empty_and_remembers_its_serial() {
         let (store, mut writer) = Store::new();
         let (zone, owner) = (name("example."), name("a.b.example."));

@@ -13,8 +13,9 @@ use super::{
 
 /// Places the states of an event, then publishes them at once.
 ///
-/// `begin`, any number of changes, `publish`; the next `begin` is the next event. Applying cannot fail: the event has
-/// happened. An event at or below the published version is already in the store, and its calls change nothing.
+/// `begin`, any number of changes, `publish`; the next `begin` is the next event. Many events in a row cost less with
+/// [`commit`](Writer::commit) in the place of `publish`, and one `publish` for all. Applying cannot fail: the event has
+/// happened. An event at or below the last one that ended is already in the store, and its calls change nothing.
 ///
 /// ```
 /// use conn3ction_dns::store::{Store, Version};
@@ -40,11 +41,17 @@ pub struct Writer {
     shown: Arc<Zones>,
     version: Version,
     time: Timestamp,
+    /// The last event that ended, shown or not.
+    committed: Version,
+    /// The zone that was looked for last: most events are about one.
+    last_zone: u32,
     /// By zone number.
     zones: Vec<Working>,
     order: Arc<Order>,
     /// The zones that this event touched.
     touched: Vec<u32>,
+    /// The zones that events which are not shown yet touched.
+    unshown: Vec<u32>,
     builder: Builder,
 }
 
@@ -54,6 +61,7 @@ struct Working {
     life: Option<Life>,
     tick: Tick,
     is_touched: bool,
+    is_unshown: bool,
     order: Arc<Order>,
     nsec3: Arc<Order>,
     names: Vec<NameNotes>,
@@ -85,8 +93,9 @@ impl Writer {
         let order = Order::of_sorted(0..count);
         shown.order.store(order.clone());
         let version = store.published();
-        let (time, touched, builder) = (Timestamp::default(), Vec::new(), Builder::default());
-        Self { store, shown, version, time, zones, order, touched, builder }
+        let (time, builder) = (Timestamp::default(), Builder::default());
+        let (committed, last_zone, touched, unshown) = (version, 0, Vec::new(), Vec::new());
+        Self { store, shown, version, time, committed, last_zone, zones, order, touched, unshown, builder }
     }
 
     /// Shows what this writer wrote in the place of what `store` shows; from now on it writes there. It must have written
@@ -99,6 +108,7 @@ impl Writer {
         if published > store.published() {
             store.publish(published);
         }
+        debug_assert!(self.committed == store.published(), "what is not shown is taken over by nobody");
     }
 
     /// How many views look into what this writer wrote, the store's own not counted.
@@ -122,10 +132,8 @@ impl Writer {
 
     /// Ends the life of a zone with all that is in it.
     pub fn delete_zone(&mut self, apex: &Name) {
-        let Some((number, zone)) = self.shown.find(apex.as_wire()) else { return };
-        if !self.is_new() || self.zones[number as usize].life.is_none() {
-            return;
-        }
+        let Some(number) = self.find(apex).filter(|_| self.is_new()) else { return };
+        let Some(zone) = self.shown.get(number).filter(|_| self.zones[number as usize].life.is_some()) else { return };
         zone.lives.push(self.version, None);
         let working = &mut self.zones[number as usize];
         working.life = None;
@@ -152,36 +160,60 @@ impl Writer {
 
     /// Sets the serial that the zone's SOA shows from this event on.
     pub fn serial(&mut self, apex: &Name, serial: Serial) {
-        let Some((number, _)) = self.shown.find(apex.as_wire()).filter(|_| self.is_new()) else { return };
+        let Some(number) = self.find(apex).filter(|_| self.is_new()) else { return };
         self.zones[number as usize].tick.serial = Some(serial);
         self.touch(number);
     }
 
-    /// Shows the whole event to every later view.
-    pub fn publish(&mut self) {
+    /// Ends the event. Nobody sees it before [`Writer::publish`].
+    pub fn commit(&mut self) {
         if !self.is_new() {
             return;
         }
+        self.committed = self.version;
         for number in self.touched.drain(..) {
             let working = &mut self.zones[number as usize];
             working.is_touched = false;
             working.tick.time = self.time;
+            if !std::mem::replace(&mut working.is_unshown, true) {
+                self.unshown.push(number);
+            }
+            let Some(zone) = self.shown.get(number) else { continue };
+            zone.ticks.push(self.version, working.tick);
+        }
+    }
+
+    /// Ends the event, and shows it and those before it, all whole, to every later view.
+    pub fn publish(&mut self) {
+        self.commit();
+        if self.committed <= self.store.published() {
+            return;
+        }
+        for number in self.unshown.drain(..) {
+            let working = &mut self.zones[number as usize];
+            working.is_unshown = false;
             let Some(zone) = self.shown.get(number) else { continue };
             show(&zone.order, &working.order);
             show(&zone.nsec3, &working.nsec3);
-            zone.ticks.push(self.version, working.tick);
         }
         show(&self.shown.order, &self.order);
-        self.store.publish(self.version);
+        self.store.publish(self.committed);
     }
 
     fn is_new(&self) -> bool {
-        self.version > self.store.published()
+        self.version > self.committed
     }
 
-    fn lives(&self, apex: &Name) -> bool {
-        let found = self.shown.find(apex.as_wire());
-        found.is_some_and(|(number, _)| self.zones[number as usize].life.is_some())
+    fn lives(&mut self, apex: &Name) -> bool {
+        self.find(apex).is_some_and(|number| self.zones[number as usize].life.is_some())
+    }
+
+    /// The number of the zone at `apex`, alive or not.
+    fn find(&mut self, apex: &Name) -> Option<u32> {
+        if self.shown.get(self.last_zone).is_none_or(|zone| zone.apex != *apex) {
+            self.last_zone = self.shown.find(apex.as_wire())?.0;
+        }
+        Some(self.last_zone)
     }
 
     fn touch(&mut self, number: u32) {
@@ -194,8 +226,8 @@ impl Writer {
 
     /// The number of the zone at `apex`, which lives from now on if it did not.
     fn living(&mut self, apex: &Name) -> u32 {
-        let number = match self.shown.find(apex.as_wire()) {
-            Some((number, _)) => number,
+        let number = match self.find(apex) {
+            Some(number) => number,
             None => {
                 let number = self.zones.len() as u32;
                 self.shown.add(number, apex.clone(), None);
@@ -284,7 +316,7 @@ impl Working {
         let life = zone.lives.at(Version(u64::MAX)).and_then(|(_, life)| life);
         let tick = zone.ticks.newest().map(|(_, tick)| tick).unwrap_or_default();
         let names = sealed.children().map(NameNotes).collect();
-        Self { life, tick, is_touched: false, order, nsec3, names }
+        Self { life, tick, is_touched: false, is_unshown: false, order, nsec3, names }
     }
 
     /// What the state of `owner` at `version` grows from; a state of an earlier life counts for nothing.

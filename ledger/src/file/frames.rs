@@ -162,15 +162,18 @@ impl Frames {
         }
         let at_once = if self.sparing { 4096 } else { WINDOW_BYTES };
         let wanted = count.max(at_once).min(usize::try_from(self.end - offset).unwrap_or(usize::MAX));
-        self.window = match &self.source {
+        // Its memory is taken again if no payload is left of it.
+        let mut window = std::mem::take(&mut self.window).try_into_mut().unwrap_or_default();
+        window.clear();
+        match &mut self.source {
             Source::Plain(file) => {
-                let mut window = vec![0; wanted];
+                window.resize(wanted, 0);
                 let there = file.read_at(&mut window, offset)?;
                 window.truncate(there);
-                window.into()
             }
-            Source::Packed(packed) => packed.read(offset, wanted)?,
-        };
+            Source::Packed(packed) => packed.read(offset, wanted, &mut window)?,
+        }
+        self.window = window.freeze();
         self.window_at = offset;
         within(offset, &self.window).ok_or(Fault::Incomplete)
     }

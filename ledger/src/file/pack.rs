@@ -5,8 +5,9 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use minicbor::{Decoder, Encoder};
+use zstd::bulk::Decompressor;
 
 use super::{
     disk::{Disk, DiskFile},
@@ -64,6 +65,12 @@ pub(super) struct Packed {
     file: Box<dyn DiskFile>,
     len: u64,
     blocks: Vec<Block>,
+    /// It takes longer to make one than to unpack a block.
+    unpacker: Decompressor<'static>,
+    small: Vec<u8>,
+    plain: Vec<u8>,
+    /// The number of the block that is in `plain`.
+    unpacked: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +106,15 @@ impl Packed {
         if blocks.len() as u64 != len.div_ceil(BLOCK_BYTES as u64) {
             return Err(damaged("its table is not of its length"));
         }
-        Ok(Self { file, len, blocks })
+        Ok(Self {
+            file,
+            len,
+            blocks,
+            unpacker: Decompressor::new()?,
+            small: Vec::new(),
+            plain: Vec::new(),
+            unpacked: None,
+        })
     }
 
     /// The length before packing.
@@ -107,28 +122,43 @@ impl Packed {
         self.len
     }
 
-    /// The octets at `offset` before packing: `wanted` of them or up to the end of a block behind those.
+    /// Adds to `out` the octets at `offset` before packing: `wanted` of them or up to the end of a block behind those.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidData`] if the file is not what was written.
-    pub(super) fn read(&self, offset: u64, wanted: usize) -> io::Result<Bytes> {
-        let mut out = BytesMut::new();
+    pub(super) fn read(&mut self, offset: u64, wanted: usize, out: &mut BytesMut) -> io::Result<()> {
         let mut skip = usize::try_from(offset % BLOCK_BYTES as u64).map_err(io::Error::other)?;
         let first = usize::try_from(offset / BLOCK_BYTES as u64).map_err(io::Error::other)?;
-        for block in self.blocks.get(first..).unwrap_or_default() {
+        for block in first..self.blocks.len() {
             if out.len() >= wanted {
                 break;
             }
-            let small = exactly(&*self.file, block.offset, block.len)?;
-            if crc32fast::hash(&small) != block.crc {
-                return Err(damaged("a block does not match its checksum"));
-            }
-            let plain = zstd::bulk::decompress(&small, BLOCK_BYTES).map_err(|error| damaged(&error.to_string()))?;
-            out.extend_from_slice(plain.get(skip..).unwrap_or_default());
+            self.unpack(block)?;
+            out.extend_from_slice(self.plain.get(skip..).unwrap_or_default());
             skip = 0;
         }
-        Ok(out.freeze())
+        Ok(())
+    }
+
+    /// Unpacks block number `number`, unless it was the last: a walk asks for it again where a frame goes beyond its end.
+    fn unpack(&mut self, number: usize) -> io::Result<()> {
+        if self.unpacked == Some(number) {
+            return Ok(());
+        }
+        self.unpacked = None;
+        let block = self.blocks[number];
+        self.small.resize(block.len, 0);
+        let there = self.file.read_at(&mut self.small, block.offset)?;
+        if there < block.len || crc32fast::hash(&self.small) != block.crc {
+            return Err(damaged("a block does not match its checksum"));
+        }
+        self.plain.clear();
+        self.plain.reserve(BLOCK_BYTES);
+        let unpacked = self.unpacker.decompress_to_buffer(&self.small, &mut self.plain);
+        unpacked.map_err(|error| damaged(&error.to_string()))?;
+        self.unpacked = Some(number);
+        Ok(())
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) fn read(shared: &Shared, after: Revision, max_bytes: usize) -> Result
     while at < head {
         let mut frames = Walk::open(shared, &segment, at)?;
         while let Some((payload, _)) = frames.next(at)? {
+            // Decoded alone the next time, and not in part now and again then.
+            if !events.is_empty() && size_bytes + payload.len() > max_bytes {
+                return Ok(events);
+            }
             for event in frames.events(&payload, at)? {
                 size_bytes += event.size();
                 if size_bytes > max_bytes && !events.is_empty() {
