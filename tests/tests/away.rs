@@ -40,6 +40,18 @@ fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> a
     etcd.kill()?;
     load.denied(20)?;
     reads_but_does_not_write(&server)?;
+    let reason = format!("etcd at {url} cannot be reached: Connection refused (os error 111)");
+    let refused = server.ask("PUT", "/records/x.example.local/A", r#"{"values":["10.0.0.1"]}"#)?.json();
+    assert_eq!(refused["detail"], format!("the ledger is unavailable: {reason}"));
+    for (verb, told) in [
+        ("log -n 1", "the ledger is unavailable: "),
+        ("verify", "the ledger is unavailable: "),
+        ("replay --to now", "the ledger is unavailable: "),
+        ("rebuild zone-keys", "Not caught up: rebuilding the view: "),
+    ] {
+        let ran = server.cli(&verb.split(' ').collect::<Vec<_>>())?;
+        assert_eq!((ran.code, ran.err), (4, format!("conn3ction: {told}{reason}\n")), "{verb}");
+    }
     // One that starts now waits until etcd is there.
     let late = std::thread::spawn(move || Conn3ction::start(data[1].path(), &["--etcd-endpoints", &url]));
     load.denied(20)?;

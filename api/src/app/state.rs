@@ -391,6 +391,8 @@ impl NodeState {
     ///
     /// The ledger cannot be read now, or the disk not be written.
     pub async fn replay(&self, to: Revision, progress: &Progress) -> Result<json::ReplayJson, Problem> {
+        // The fold would wait for a ledger that is away; who asks is told.
+        self.ledger.head().await.map_err(|error| self.read_fault(&error))?;
         let internal = |detail: String| Problem::new(ProblemKind::Internal, detail);
         let scratch = if self.data.is_dir() { tempfile::tempdir_in(&self.data) } else { tempfile::tempdir() };
         let scratch = scratch.map_err(|error| internal(error.to_string()))?;

@@ -37,7 +37,7 @@ pub(super) struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server refused.
-    #[error("{}: {}", .0.title, .0.detail)]
+    #[error("{}", told(.0))]
     Refused(Box<json::Problem>),
     /// Nothing has that name.
     #[error("{0} has no record set that fits")]
@@ -72,6 +72,13 @@ pub(super) enum Failure {
     /// The node could not run.
     #[error("{0:#}")]
     Serve(anyhow::Error),
+}
+
+/// Title and detail, which may begin with what the title says.
+fn told(problem: &json::Problem) -> String {
+    let begins =
+        problem.detail.get(..problem.title.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&problem.title));
+    if begins { problem.detail.clone() } else { format!("{}: {}", problem.title, problem.detail) }
 }
 
 impl Failure {

@@ -95,7 +95,7 @@ pub(super) async fn rebuild(
         let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();
         return Err(Problem::new(ProblemKind::NotFound, format!("this node has the views {}", names.join(", "))));
     };
-    node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
+    node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::NotCaughtUp, error.to_string()))?;
     let status = status_and_not_shown(&node).await.into_iter().find(|status| status.view == view);
     Ok(Json(status).into_response())
 }

@@ -204,19 +204,20 @@ pub(super) fn fault(error: &SubmitError<Refusal>) -> Problem {
         SubmitError::Read(_) | SubmitError::Stopped => ProblemKind::LedgerUnavailable,
     };
     tracing::warn!(error = %chain(error), "a write failed");
-    Problem::new(kind, chain(error))
+    let detail = match error {
+        SubmitError::Append(cause) => chain(&**cause),
+        SubmitError::Read(cause) => chain(&**cause),
+        SubmitError::Refused(_) | SubmitError::Overloaded | SubmitError::Stopped => chain(error),
+    };
+    Problem::new(kind, detail)
 }
 
-/// An error with its causes in one line.
+/// An error with its causes in one line. What two in a row say alike is said once.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    let mut all: Vec<String> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    all.dedup();
+    all.join(": ")
 }
 
 /// The problem of all that is wrong with a request.
