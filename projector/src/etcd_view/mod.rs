@@ -102,6 +102,7 @@ struct Waiting {
 /// looked at again.
 struct Source {
     again: VecDeque<Arc<Event>>,
+    /// The event in hand, until it waits or is written.
     current: Option<Arc<Event>>,
     stream: BoxStream<'static, Result<Arc<Event>, ReadError>>,
 }
@@ -122,6 +123,7 @@ impl Source {
         let seen = std::mem::take(&mut waiting.events).into_iter().chain(self.current.take());
         let again = seen.chain(std::mem::take(&mut self.again)).filter(|event| event.revision() > revision);
         self.again = again.collect();
+        debug_assert!(self.again.iter().is_sorted_by(|a, b| a.revision() < b.revision()), "no event counts twice");
         waiting.changes = Changes::default();
     }
 }
@@ -204,6 +206,8 @@ impl EtcdView {
         }
         self.answers.reached(event.revision()).await?;
         self.fold(base, waiting, &event).await?;
+        // It waits, or is written: nobody has it in hand any more.
+        source.current = None;
         if waiting.events.len() >= MOST_EVENTS { self.write_events(base, waiting).await } else { Ok(()) }
     }
 
