@@ -39,8 +39,9 @@ use crate::{
 
 /// The version of the keys' form. A projector that meets a newer one stops writing; keys of an older one are built anew.
 ///
-/// 2: a CNAME that leads out of its zone no longer stands at its own key, too.
-const FORMAT: u32 = 2;
+/// 2: a CNAME that leads out of its zone no longer stands at its own key, too. 3: nothing of `dns` below a zone stands at a key
+/// of the apex.
+const FORMAT: u32 = 3;
 
 /// Events that wait for one transaction; more would only delay the first.
 const MOST_EVENTS: usize = 1_000;

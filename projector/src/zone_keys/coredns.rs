@@ -85,6 +85,10 @@ fn apex(
 ) {
     // A zone name of almost 255 octets has no room for them.
     let Ok(dns) = zone.child(b"dns") else { return };
+    // Or it is a zone of its own, with its own keys there.
+    if content.zone_of(&dns).as_ref() != Some(zone) {
+        return;
+    }
     let mut node = Node { at: path(prefix, &dns), group: dns.without_dot(), next: 1, keys };
     node.exists();
     node.blocker(&dns);

@@ -88,7 +88,7 @@ impl fmt::Display for Reason {
             Self::RootZone => "the root zone is not written: every unknown name would become etcd's business",
             Self::LargeZone => "a zone of over 50,000 record sets is written only if the settings name it",
             Self::Label => "CoreDNS cannot be asked for a name with a label `*`, `any` or with a slash in it",
-            Self::ReservedName => "CoreDNS gives names at and below apex.dns and ns.dns of a zone a meaning of its own",
+            Self::ReservedName => "CoreDNS gives the names dns, apex.dns and ns.dns of a zone a meaning of their own",
             Self::Delegation => {
                 "CoreDNS knows no delegations; nothing at or below a zone cut or below a DNAME is shown"
             }
@@ -208,6 +208,8 @@ pub(super) fn judge(
         RecordType::TXT => set.rdata().iter().map(text).collect::<Result<_, _>>().map(Judgement::Shown),
         RecordType::MX => exchanges(zone, owner, set, beside).map(Judgement::Shown),
         RecordType::SRV => servers(zone, owner, set, beside),
+        // They would stand at the owner's own key, which there is the apex's.
+        RecordType::CNAME | RecordType::PTR if is_dns_node(zone, owner) => Err(Reason::ReservedName),
         RecordType::CNAME => alias(zone, owner, set),
         RecordType::PTR => pointer(set).map(|services| Judgement::Partly(services, Reason::Pointer)),
         _ => Err(Reason::Type),

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 
-use conn3ction_schemas::{Name, RecordSet, SetKey};
+use conn3ction_schemas::{Name, RecordSet, RecordType, SetKey};
 
 pub use limits::Reason;
 
@@ -79,7 +79,13 @@ pub fn not_representable(
     set: &RecordSet,
 ) -> Option<Reason> {
     let place = limits::place(content, zone, owner);
-    place.or_else(|| limits::judge(zone, owner, key, set, &content.sets(zone, owner)).reason())
+    // A zone at `dns` below this one takes the place where the apex's addresses would stand.
+    let taken = || {
+        let address = owner == zone && matches!(key.rtype, RecordType::A | RecordType::AAAA);
+        let dns = zone.child(b"dns").ok().filter(|_| address)?;
+        (content.zone_of(&dns).as_ref() != Some(zone)).then_some(Reason::ReservedName)
+    };
+    place.or_else(taken).or_else(|| limits::judge(zone, owner, key, set, &content.sets(zone, owner)).reason())
 }
 
 impl KeyView for ZoneKeys {

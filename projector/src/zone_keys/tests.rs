@@ -80,6 +80,9 @@ fn each_limit_of_the_plugin_is_reported_for_the_record_that_meets_it_and_for_no_
         ("any 60 A 192.0.2.1", Some(Reason::Label)),
         ("a/b 60 A 192.0.2.1", Some(Reason::Label)),
         ("x.apex.dns 60 A 192.0.2.1", Some(Reason::ReservedName)),
+        ("dns 60 A 192.0.2.1", None),
+        ("dns 60 PTR b.example.net.", Some(Reason::ReservedName)),
+        ("dns 60 CNAME b.example.local.", Some(Reason::ReservedName)),
         ("a 60 NS b.example.net.", Some(Reason::Delegation)),
         ("a 60 DNAME b.example.net.", Some(Reason::Type)),
     ] {
@@ -102,6 +105,22 @@ fn each_limit_of_the_plugin_is_reported_for_the_record_that_meets_it_and_for_no_
                 } else {
                     assert!(matches!(told, Some(Reason::Soa | Reason::NameServers)), "{line}: {told:?}");
                 }
+            }
+        }
+    }
+}
+
+/// Else the keys would depend on which name was looked at last, and the digest would count one key twice.
+#[test]
+fn no_key_belongs_to_two_names() {
+    let sort = ["PTR b.example.net.", "CNAME b.example.local.", "A 192.0.2.1", "SRV 10 100 80 a.example.local."];
+    for value in sort {
+        let content = content(&["@ 60 A 192.0.2.1", &format!("dns 60 {value}"), "x.dns 60 A 192.0.2.2"]);
+        let names = ["", "dns.", "x.dns."].map(|labels| name(&format!("{labels}{ZONE}")));
+        let mut keys = BTreeMap::new();
+        for name in names {
+            for key in zone_keys(&[]).keys(&content, &name).into_keys() {
+                assert_eq!(keys.insert(key.clone(), name.clone()), None, "{key}, with {value}");
             }
         }
     }
