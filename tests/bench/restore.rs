@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
     }
     println!("{records} records, then {changes} changes in {} events", changes / IN_EVENT);
 
-    let (whole, _) = timed(|| ask(server.http, "GET", "/zones/bench.example/export", ""))?;
+    let (whole, _) = timed(|| ask(server.http, "GET", "/zones/bench.example/zonefile", ""))?;
     println!("export of the zone: {:.2} s", whole.as_secs_f64());
     let (took, plan) = timed(|| ask(server.http, "POST", &format!("{RESTORE}?dry_run=true"), r#"{"to":"r1"}"#))?;
     let plan = plan.json();
