@@ -377,14 +377,14 @@ fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow:
         Ran::new(Command::new(binary()).arg("serve").arg("--config").arg(&file).args(arguments), "")
     };
     let faulty = serve(
-        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"dns\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n\
+        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n\
          tokens-file = 1\n",
         &[],
     )?;
     assert_eq!(faulty.code, 1, "{faulty:?}");
     assert!(faulty.err.contains("tokens-file"), "unknown keys are refused: {faulty:?}");
     let faulty = serve(
-        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"dns\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
+        "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
         &["--dns-notify", "nobody"],
     )?;
     assert_eq!(faulty.code, 1, "{faulty:?}");
