@@ -276,6 +276,22 @@ fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_cannot_be_understood_is_refused_before_anything_is_done() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &[])?;
+    for wait in ["5", "2m", "61s"] {
+        let ran = server.cli(&["set", "a.example.local", "A", "10.0.0.1", "--wait", wait])?;
+        assert!(ran.code == 2 && ran.err.contains("such as 500ms or 10s"), "{ran:?}");
+    }
+    assert_eq!(server.ask("GET", "/records/a.example.local", "")?.status, 404);
+    for to in ["yesterday", "2026-11-23", "2hh", "5"] {
+        let ran = server.cli(&["diff", "r1", to])?;
+        assert!(ran.code == 2 && ran.err.contains("neither a moment nor a name"), "{ran:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_ledger_that_no_server_holds_is_read_offline() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = Conn3ction::start(data.path(), &[])?;
@@ -297,6 +313,10 @@ fn a_ledger_that_no_server_holds_is_read_offline() -> anyhow::Result<()> {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
         assert!(ran.out.contains(expected), "{line}: {ran:?}");
     }
+    // Nobody with a token has a say there.
+    let written = offline("set b.example.local A 10.0.0.2")?;
+    assert!(written.code == 2 && written.err.contains("--data only reads"), "{written:?}");
+    assert!(offline("log")?.out.lines().count() < 4, "nothing was written");
     let nowhere = Ran::new(Command::new(binary()).args(["--data", "/nowhere", "get"]), "")?;
     assert_eq!(nowhere.code, 1, "{nowhere:?}");
     assert!(nowhere.err.contains("/nowhere holds no ledger"), "{nowhere:?}");

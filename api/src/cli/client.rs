@@ -316,7 +316,10 @@ impl Client {
             Err(Failure::Refused(problem)) if problem.kind.ends_with(ProblemKind::NotCaughtUp.slug()) => {
                 return Ok(Some(format!("the views do not show {token} after {wait}; it is committed")));
             }
-            Err(failure) => return Err(failure),
+            // What is done is done, whatever became of the question after it.
+            Err(failure) => {
+                return Ok(Some(format!("{token} is committed; whether the views show it is not known: {failure}")));
+            }
         };
         let views: Vec<_> = views.iter().map(|view| format!("{} r{}", view.view, view.revision)).collect();
         Ok(Some(views.join(", ")))

@@ -71,7 +71,7 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let [to, name, rtype] = operands(self.to.as_deref(), self.name.as_deref(), self.rtype.as_deref());
+        let [to, name, rtype] = operands(self.to.as_deref(), self.name.as_deref(), self.rtype.as_deref())?;
         let query = [
             ("from", Some(&*self.from)),
             ("to", to),
@@ -104,11 +104,21 @@ impl Diff {
     }
 }
 
-/// `TO` may be left out before `NAME`: whether the second word is a moment tells.
-fn operands<'a>(to: Option<&'a str>, name: Option<&'a str>, rtype: Option<&'a str>) -> [Option<&'a str>; 3] {
+/// `TO` may be left out before `NAME`: a word that is no moment and has a dot is a name.
+fn operands<'a>(
+    to: Option<&'a str>,
+    name: Option<&'a str>,
+    rtype: Option<&'a str>,
+) -> Result<[Option<&'a str>; 3], Failure> {
     match to {
-        Some(word) if rtype.is_none() && word.parse::<When>().is_err() => [Some("now"), Some(word), name],
-        _ => [to.or(Some("now")), name, rtype],
+        Some(word) if rtype.is_none() && word.parse::<When>().is_err() => {
+            if !word.contains('.') {
+                let forms = "write r1041, 2026-11-22T10:15:00Z, 40m, 2h, 3d or now; a name has a dot, as in `com.`";
+                return Err(Failure::Usage(format!("{word:?} is neither a moment nor a name: {forms}")));
+            }
+            Ok([Some("now"), Some(word), name])
+        }
+        _ => Ok([to.or(Some("now")), name, rtype]),
     }
 }
 
@@ -126,7 +136,10 @@ mod tests {
             ([Some("www.example."), Some("A"), None], [now, Some("www.example."), Some("A")]),
             ([Some("r7"), Some("www.example."), Some("A")], [Some("r7"), Some("www.example."), Some("A")]),
         ] {
-            assert_eq!(operands(words[0], words[1], words[2]), expected);
+            assert_eq!(operands(words[0], words[1], words[2]).expect("understood"), expected);
+        }
+        for word in ["yesterday", "2026-11-23", "2hh", "5"] {
+            assert!(operands(Some(word), None, None).is_err(), "{word}");
         }
     }
 }

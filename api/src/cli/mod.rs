@@ -72,7 +72,7 @@ struct Global {
     #[arg(short, long, global = true)]
     yes: bool,
     /// How long a write waits until the views show it.
-    #[arg(long, global = true, value_name = "DURATION", default_value = "10s")]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     wait: String,
     /// Do not wait for the views.
     #[arg(long, global = true, conflicts_with = "wait")]
@@ -177,6 +177,45 @@ impl Command {
             | Self::Completions { .. } => false,
         }
     }
+
+    /// Whether the verb changes what the ledger or a view of it holds.
+    fn writes(&self) -> bool {
+        match self {
+            #[cfg(feature = "etcd")]
+            Self::Migrate(_) => true,
+            Self::Zone(zones::Zone::Create { .. } | zones::Zone::Delete { .. })
+            | Self::Set(_)
+            | Self::Add(_)
+            | Self::Remove(_)
+            | Self::Delete(_)
+            | Self::Apply(_)
+            | Self::Import(_)
+            | Self::ImportHistory(_)
+            | Self::Restore(_)
+            | Self::Revert(_)
+            | Self::Rebuild(_) => true,
+            Self::Zone(zones::Zone::List | zones::Zone::Show { .. })
+            | Self::Serve(_)
+            | Self::Get(_)
+            | Self::Lookup(_)
+            | Self::Blame(_)
+            | Self::Bisect(_)
+            | Self::History(_)
+            | Self::Export(_)
+            | Self::Status(_)
+            | Self::Log(_)
+            | Self::Show(_)
+            | Self::Diff(_)
+            | Self::Verify(_)
+            | Self::Replay(_)
+            | Self::Completions { .. } => false,
+        }
+    }
+}
+
+/// Refused before anything is sent: after a write it would be too late.
+fn duration(text: &str) -> Result<String, &'static str> {
+    crate::http::wait(text).map(|_| text.to_owned())
 }
 
 /// Runs the command line that the process was given.
@@ -213,6 +252,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     if global.at.is_some() && !command.reads_the_past() {
         return Err(Failure::Usage(
             "--at is for verbs that show a state; this one shows or changes the present".into(),
+        ));
+    }
+    if global.data.is_some() && command.writes() && !global.dry_run {
+        return Err(Failure::Usage(
+            "--data only reads; to change records, start a server on that directory: conn3ction serve --data DIR"
+                .into(),
         ));
     }
     // There it says whose events are wanted, not who asks.

@@ -43,6 +43,7 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer}
 use crate::app::NodeState;
 pub(crate) use filter::glob_matches;
 use problem::{Problem, ProblemKind};
+pub(crate) use query::wait;
 pub use serve::serve;
 
 /// What every handler is given.

@@ -127,14 +127,19 @@ impl Query {
     /// [`ProblemKind::Malformed`].
     pub(crate) fn wait(&self) -> Result<Duration, Problem> {
         let Some(text) = self.text("wait") else { return Ok(Duration::ZERO) };
-        let bad = || Problem::new(ProblemKind::Malformed, "wait is a duration such as 500ms or 10s, at most 60s");
-        let (number, unit) = match text.strip_suffix("ms") {
-            Some(number) => (number, 1),
-            None => (text.strip_suffix('s').ok_or_else(bad)?, 1000),
-        };
-        let millis = number.parse::<u64>().map_err(|_| bad())?.saturating_mul(unit);
-        if millis > 60_000 { Err(bad()) } else { Ok(Duration::from_millis(millis)) }
+        wait(text).map_err(|detail| Problem::new(ProblemKind::Malformed, detail))
     }
+}
+
+/// How long somebody is ready to wait.
+pub(crate) fn wait(text: &str) -> Result<Duration, &'static str> {
+    const FORM: &str = "wait is a duration such as 500ms or 10s, at most 60s";
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('s').ok_or(FORM)?, 1000),
+    };
+    let millis = number.parse::<u64>().map_err(|_| FORM)?.saturating_mul(unit);
+    if millis > 60_000 { Err(FORM) } else { Ok(Duration::from_millis(millis)) }
 }
 
 fn parsed<T: FromStr>(name: &str, text: &str, expected: &str) -> Result<T, Problem> {
