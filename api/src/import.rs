@@ -16,7 +16,7 @@ use conn3ction_ledger::{
     committer::{Handle, Outcome, SubmitError},
 };
 use conn3ction_schemas::{
-    Delta, Epoch, Kind, Name, RecordSet, RecordType, SetKey, Token, ZoneChange,
+    Delta, Epoch, Kind, Name, RecordSet, RecordType, Revision, SetKey, Token, ZoneChange,
     event::ZoneLife,
     json,
     zonefile::{Reader, Zone, ZoneSet, write_zone},
@@ -31,6 +31,7 @@ use crate::{
         warnings::{Warning, WarningKind},
     },
     plan::{self, Findings},
+    rollback::unchanged_since,
 };
 
 /// Octets of a master file, as it arrives and inflated: ten megabytes of gzip can be ten gigabytes of blank lines.
@@ -153,7 +154,7 @@ pub async fn submit<H: StateAtHead>(
     envelope: &Envelope,
     incoming: Arc<Incoming>,
 ) -> Result<Outcome, SubmitError<Refusal>> {
-    plan::submit_planned(committer, envelope, || async {
+    let outcome = plan::submit_planned(committer, envelope, || async {
         let state = Live::new(store.now());
         unchanged(&state, envelope, &incoming.apex).map_err(SubmitError::Refused)?;
         let planned_at = state.revision();
@@ -172,7 +173,8 @@ pub async fn submit<H: StateAtHead>(
             of: None,
         }))
     })
-    .await
+    .await?;
+    Ok(unchanged_since(outcome, store.now().last_change(&incoming.apex).map(Revision::from)))
 }
 
 fn unchanged(state: &Live, envelope: &Envelope, apex: &Name) -> Result<(), Refusal> {

@@ -148,7 +148,9 @@ fn shapes() -> Vec<Shape> {
         detail: text("changed by r3"),
     };
     let warning = |name, line| Warning { kind: text("mixed-ttls"), name, line, detail: text("60 and 300") };
-    let plan = |reason, zones, changes, restores, reverts, conflicts, warnings| Plan {
+    let apply_to =
+        |if_match, file_sha256| ApplyTo { method: text("POST"), path: text("/changes"), if_match, file_sha256 };
+    let plan = |reason, zones, changes, restores, reverts, conflicts, warnings, apply_to| Plan {
         kind: text("reverted"),
         actor: text("ci"),
         auth: text("token"),
@@ -166,6 +168,7 @@ fn shapes() -> Vec<Shape> {
         warnings,
         cache_seconds: 300,
         apply: json!({"changes": []}),
+        apply_to,
     };
     let fault = |text: fn(&str) -> Option<String>, number| ProblemError {
         pointer: text("/name"),
@@ -292,6 +295,7 @@ fn shapes() -> Vec<Shape> {
         shape("summary", summary(), summary()),
         shape("conflict", conflict(some("DS")), conflict(None)),
         shape("warning", warning(some("a.example"), Some(3)), warning(None, None)),
+        shape("apply-to", apply_to(some("1:1044"), some(HASH)), apply_to(None, None)),
         shape(
             "plan",
             plan(
@@ -302,8 +306,9 @@ fn shapes() -> Vec<Shape> {
                 Some(4),
                 vec![conflict(None)],
                 vec![warning(None, None)],
+                Some(apply_to(None, None)),
             ),
-            plan(None, vec![], vec![], None, None, vec![], vec![]),
+            plan(None, vec![], vec![], None, None, vec![], vec![], None),
         ),
         shape("problem-error", full_fault(), bare_fault()),
         shape("problem", problem(some("5f0c"), vec![full_fault()]), problem(None, vec![])),

@@ -1,109 +1,127 @@
 //! `apply`: a change set, a saved plan, or lines of verbs, as one atomic event.
 
-use clap::Parser;
-use conn3ction_schemas::json::{self, Op};
-use reqwest::Method;
+use conn3ction_schemas::{event::Hash, json};
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use sha2::{Digest, Sha256};
 
 use super::{
     client::{Client, Failure},
+    lines,
     output::Printer,
-    records::{Delete, Write, change, write},
+    records::{change_set, written},
+    zones::{read_octets, send_file},
 };
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "A plan is what --dry-run --json prints, whatever the verb. It is applied exactly, or refused \
+    if what it is about changed since.\n\
+    Lines are split into words as a shell does: ' keeps everything, \" all but \\\" and \\\\. Elsewhere a backslash stays, \
+    for it is the DNS's own: set t.example. TXT \"a b\"")]
 pub(super) struct Apply {
     /// The file; `-` is standard input. JSON of a change set or of a plan, or lines such as `set www.example. A 192.0.2.1`.
     file: String,
+    /// The master file that the plan of an import was made of.
+    #[arg(value_name = "ZONEFILE")]
+    zone_file: Option<String>,
 }
 
 impl Apply {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         let text = read_text(&self.file)?;
         if !text.trim_start().starts_with('{') {
-            return change(client, printer, lines(&text)?).await;
+            let lines = lines::read(&text)?;
+            let reason = client.global.reason.clone();
+            let request = json::ChangeSet { reason, expected_revision: None, changes: lines.changes };
+            return change_set(client, printer, &request).await.map_err(|failure| lines::placed(failure, &lines.at));
         }
-        let bad = |error: serde_json::Error| Failure::Usage(format!("{}: {error}", self.file));
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(bad)?;
-        // A saved plan carries the exact body that applies it.
-        let body = value.get("apply").unwrap_or(&value);
-        let request: json::ChangeSet = serde_json::from_value(body.clone()).map_err(bad)?;
-        let body = serde_json::to_vec(&request).map_err(bad)?;
-        write(client, printer, &["changes"], &[], Method::POST, Some(body)).await
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| self.fault(&error))?;
+        if value.get("decided_at").is_some() {
+            let saved = serde_json::from_value(value).map_err(|error| self.fault(&error))?;
+            return plan(client, printer, saved, self.zone_file.as_deref()).await;
+        }
+        let mut request: json::ChangeSet = serde_json::from_value(value).map_err(|error| self.fault(&error))?;
+        request.reason = client.global.reason.clone().or(request.reason);
+        change_set(client, printer, &request).await.map_err(numbered)
     }
+
+    fn fault(&self, error: &serde_json::Error) -> Failure {
+        let file = &self.file;
+        Failure::Usage(match error.classify() {
+            serde_json::error::Category::Eof => format!("{file}: the JSON breaks off in line {}", error.line()),
+            _ => format!("{file} is neither a change set, nor a plan, nor lines of verbs: {error}"),
+        })
+    }
+}
+
+/// Sends what a plan shows to where it says, under its guard; the body of an import is the file that was planned.
+pub(super) async fn plan(
+    client: &Client,
+    printer: &Printer,
+    plan: json::Plan,
+    zone_file: Option<&str>,
+) -> Result<(), Failure> {
+    if !plan.conflicts.is_empty() {
+        let count = plan.conflicts.len();
+        return Err(Failure::Conflict(format!("{count} record sets stand in the way of this plan; plan it narrower")));
+    }
+    let Some(to) = plan.apply_to else {
+        return Err(Failure::Usage("the plan does not say where it goes; plan it again with this version".into()));
+    };
+    let mut url = client.path(&to.path);
+    if client.global.dry_run {
+        url.query_pairs_mut().append_pair("dry_run", "true");
+    }
+    let method = match &*to.method {
+        "POST" => Method::POST,
+        "DELETE" => Method::DELETE,
+        other => return Err(Failure::Usage(format!("no plan is applied by {other}"))),
+    };
+    let mut headers = HeaderMap::new();
+    let mut header = |name: HeaderName, value: Option<String>| -> Result<(), Failure> {
+        let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose();
+        let value = value.map_err(|_| Failure::Usage(format!("{name}: control characters cannot be sent")))?;
+        value.map(|value| headers.insert(name, value));
+        Ok(())
+    };
+    header(reqwest::header::IF_MATCH, to.if_match.map(|token| format!("\"{token}\"")))?;
+    // A reason given now counts more than that of the plan.
+    let reason = client.global.reason.clone().or(plan.reason);
+    header(HeaderName::from_static("conn3ction-reason"), reason)?;
+    let response = match to.file_sha256 {
+        Some(planned) => {
+            let path = zone_file.ok_or_else(|| {
+                let words = "this is the plan of an import; name its master file, too: conn3ction apply PLAN ZONEFILE";
+                Failure::Usage(words.into())
+            })?;
+            let octets = read_octets(path)?;
+            if Hash(Sha256::digest(&octets).into()).to_string() != planned {
+                return Err(Failure::Conflict(format!("{path} is not the file that was planned; plan it again")));
+            }
+            send_file(client, &headers, url, octets).await?
+        }
+        None => {
+            let mut body = plan.apply;
+            if let (Some(reason), Some(body)) = (&client.global.reason, body.as_object_mut()) {
+                body.insert("reason".into(), reason.as_str().into());
+            }
+            let body = if body.is_null() { None } else { Some(serde_json::to_vec(&body)) };
+            let body = body.transpose().map_err(|error| Failure::Usage(error.to_string()))?;
+            client.write_with(&headers, method, url, body).await?
+        }
+    };
+    written(client, printer, response).await
+}
+
+/// Faults of a change set that somebody wrote as JSON, named by the number of the change.
+fn numbered(failure: Failure) -> Failure {
+    lines::each_fault(failure, |error, at| error.detail = format!("change {}: {}", at + 1, error.detail))
 }
 
 /// The text of a file, or of standard input for `-`.
 pub(super) fn read_text(path: &str) -> Result<String, Failure> {
     let read = if path == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
     read.map_err(|source| Failure::File { path: path.into(), source })
-}
-
-#[derive(Parser)]
-#[command(no_binary_name = true, disable_help_flag = true)]
-enum Line {
-    Set(Write),
-    Add(Write),
-    Remove(Write),
-    Delete(Delete),
-}
-
-fn lines(text: &str) -> Result<Vec<json::ChangeInput>, Failure> {
-    let mut changes = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fault = |detail: String| Failure::Usage(format!("line {}: {detail}", at + 1));
-        let words = words(line).ok_or_else(|| fault("a quote is not closed".into()))?;
-        let parsed = Line::try_parse_from(words).map_err(|error| {
-            fault(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").into())
-        })?;
-        changes.push(match parsed {
-            Line::Set(verb) => verb.change(Op::Set),
-            Line::Add(verb) => verb.change(Op::Add),
-            Line::Remove(verb) => verb.change(Op::Remove),
-            Line::Delete(verb) => verb.change(),
-        });
-    }
-    if changes.is_empty() {
-        return Err(Failure::Usage("there is nothing to apply".into()));
-    }
-    Ok(changes)
-}
-
-/// Splits at white space; single quotes keep everything, so that `'"a text"'` is a quoted TXT.
-fn words(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    for c in line.chars() {
-        match c {
-            '\'' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            c if c.is_whitespace() && !quoted => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    (!quoted).then_some(words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_verbs_and_faults_name_their_line() {
-        let changes = lines("# new\nset a.b. TXT '\"x y\"' --ttl 5\n\ndelete c.b. ANY\n").expect("lines");
-        assert_eq!(changes.len(), 2);
-        assert_eq!(changes[0].values.as_deref(), Some(&["\"x y\"".to_owned()][..]));
-        assert_eq!(changes[0].ttl, Some(5));
-        for (text, line) in [("set a.b.", "line 1"), ("\nput a.b. A 1", "line 2"), ("set a.b. TXT 'x", "line 1")] {
-            let failure = lines(text).expect_err("faulty").to_string();
-            assert!(failure.starts_with(line), "{failure}");
-        }
-    }
 }

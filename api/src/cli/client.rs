@@ -234,8 +234,19 @@ impl Client {
 
     /// A write. A lost or unsure answer is asked for again under the same idempotency key, so it is applied once.
     pub(super) async fn write(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Response, Failure> {
+        self.write_with(&HeaderMap::new(), method, url, body).await
+    }
+
+    /// A write with headers of its own.
+    pub(super) async fn write_with(
+        &self,
+        headers: &HeaderMap,
+        method: Method,
+        url: Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response, Failure> {
         let request = || {
-            let request = self.http.request(method.clone(), url.clone());
+            let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
             match &body {
                 Some(body) => request.header("content-type", "application/json").body(body.clone()),
                 None => request,
@@ -258,8 +269,14 @@ impl Client {
     }
 
     /// Sends a file's octets as they are read; `body` gives them anew for every attempt.
-    pub(super) async fn upload(&self, url: Url, body: impl Fn() -> reqwest::Body) -> Result<Response, Failure> {
-        self.once(|| self.http.post(url.clone()).header("content-type", "text/dns").body(body())).await
+    pub(super) async fn upload(
+        &self,
+        headers: &HeaderMap,
+        url: Url,
+        body: impl Fn() -> reqwest::Body,
+    ) -> Result<Response, Failure> {
+        let request = || self.http.post(url.clone()).headers(headers.clone());
+        self.once(|| request().header("content-type", "text/dns").body(body())).await
     }
 
     /// Sends the lines of a history as they are read, once: a history that broke off cannot be sent again.
@@ -302,6 +319,26 @@ impl Client {
             }
             Err(_) => Failure::Unreachable(format!("{} answered {status}", self.base)),
         })
+    }
+
+    /// The path and query of a plan below the server's address.
+    pub(super) fn path(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.base.clone();
+        // Set as it is: a path that began with two slashes must not name another server.
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
+        url
+    }
+
+    /// The event that a write made, or that made it so before; `None` if it cannot be told, though all is done.
+    pub(super) async fn event(&self, response: Response) -> Option<json::EventJson> {
+        let token = response.headers().get("conn3ction-revision")?.to_str().ok()?.to_owned();
+        let octets = response.bytes().await.unwrap_or_default();
+        match serde_json::from_slice(&octets) {
+            Ok(event) => Some(event),
+            Err(_) => self.get(self.url(&["events", &token], &[])).await.ok(),
+        }
     }
 
     /// Waits until every view shows what `response` committed, and says so.

@@ -7,6 +7,7 @@ mod blame;
 mod client;
 mod history;
 mod import_history;
+mod lines;
 mod log;
 mod lookup;
 #[cfg(feature = "etcd")]

@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use conn3ction_schemas::json;
 use serde::Serialize;
 
 use super::client::Failure;
@@ -179,23 +180,42 @@ pub(super) fn escape(text: &str) -> String {
 /// A failure with every bad item and its hint.
 pub(super) fn failure(failure: &Failure, color: Color) {
     let mut out = anstream::AutoStream::new(std::io::stderr(), color.choice());
-    let mut print = |line: String| {
-        let _ = writeln!(out, "{line}");
+    for (at, line) in told(failure).iter().enumerate() {
+        let name = if at == 0 { format!("{FAULT}conn3ction:{FAULT:#} ") } else { "  ".into() };
+        let _ = writeln!(out, "{name}{}", escape(line.trim_start()));
+    }
+}
+
+/// A failure in lines.
+fn told(failure: &Failure) -> Vec<String> {
+    // Lists keep their lines; what a server says of one thing is one line.
+    let Failure::Refused(problem) = failure else { return failure.to_string().lines().map(str::to_owned).collect() };
+    let line = |item: &json::ProblemError| {
+        let column = item.column.map(|column| format!(", column {column}")).unwrap_or_default();
+        item.line.map(|line| format!("line {line}{column}: ")).unwrap_or_default()
     };
-    print(format!("{FAULT}conn3ction:{FAULT:#} {}", escape(&failure.to_string())));
-    let Failure::Refused(problem) = failure else { return };
-    for item in &problem.errors {
-        let place = [&item.pointer, &item.parameter, &item.header].into_iter().flatten().next().cloned();
-        let place = place.or_else(|| item.line.map(|line| format!("line {line}, column {}", item.column.unwrap_or(1))));
-        let place = place.filter(|place| !place.is_empty()).map(|place| format!("{place}: ")).unwrap_or_default();
-        let hint = item.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        // A lone item has its words in the first line already; a line and a column or a hint may still be news.
-        let text = match (item.detail == problem.detail, &item.hint, item.line) {
-            (true, Some(hint), None) => hint.clone(),
-            (true, None, None) => continue,
-            _ => format!("{place}{}{hint}", item.detail),
-        };
-        print(format!("  {}", escape(&text)));
+    let whole = |item: &json::ProblemError| {
+        let place = [&item.parameter, &item.header].into_iter().flatten().next();
+        let place = place.map_or_else(|| line(item), |place| format!("{place}: "));
+        format!("{place}{}", item.detail)
+    };
+    match &problem.errors[..] {
+        // A lone item has its words in the first line already.
+        [item] if item.detail == problem.detail => {
+            let first = json::Problem { detail: line(item) + &item.detail, ..(**problem).clone() };
+            std::iter::once(Failure::Refused(Box::new(first)).to_string()).chain(item.hint.clone()).collect()
+        }
+        items => {
+            let hinted = |item: &json::ProblemError| {
+                let hint = item.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                format!("{}{hint}", whole(item))
+            };
+            // The server's first line repeats the first item and counts the others.
+            let repeats =
+                items.first().is_some_and(|first| problem.detail.starts_with(&format!("{} (and ", first.detail)));
+            let first = if repeats { format!("{} faults; nothing was done", items.len()) } else { failure.to_string() };
+            std::iter::once(first).chain(items.iter().map(hinted)).collect()
+        }
     }
 }
 

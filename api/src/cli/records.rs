@@ -1,8 +1,12 @@
 //! `get`, `set`, `add`, `remove`, `delete`.
 
 use anstyle::Style;
-use conn3ction_schemas::json::{self, Op};
+use conn3ction_schemas::{
+    Rdata, RecordType, Ttl,
+    json::{self, Op},
+};
 use reqwest::Method;
+use serde::Serialize;
 
 use super::{
     client::{Client, Failure},
@@ -82,12 +86,13 @@ pub(super) struct Write {
     /// The owner name.
     name: String,
     /// The record type.
+    #[arg(value_name = "TYPE")]
     rtype: String,
-    /// The values, each as `dig +short` prints it; behind `--` they may begin with a hyphen.
+    /// The values, each as `dig +short` prints it and quoted if it has spaces; behind `--` they may begin with a hyphen.
     #[arg(required = true)]
     values: Vec<String>,
     /// Seconds that resolvers may keep the answer [default: the set's present one, else the zone's].
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_hyphen_values = true)]
     ttl: Option<u32>,
     /// The zone, where several hold the name.
     #[arg(long, value_name = "ZONE")]
@@ -101,11 +106,23 @@ impl Write {
             "remove" => Op::Remove,
             _ => Op::Set,
         };
-        change(client, printer, vec![self.change(op)]).await
+        change(client, printer, vec![self.change(op).map_err(Failure::Usage)?]).await
     }
 
-    pub(super) fn change(&self, op: Op) -> json::ChangeInput {
-        json::ChangeInput {
+    /// The change.
+    ///
+    /// # Errors
+    ///
+    /// The words of one value were given as values of their own.
+    pub(super) fn change(&self, op: Op) -> Result<json::ChangeInput, String> {
+        if let (Ok(rtype), true) = (self.rtype.parse::<RecordType>(), self.values.len() > 1) {
+            let is_value = |text: &str| Rdata::parse(rtype, text, None).is_ok();
+            let whole = self.values.join(" ");
+            if is_value(&whole) && !self.values.iter().any(|value| is_value(value)) {
+                return Err(format!("a value of several words is quoted: {} {} '{whole}'", self.name, self.rtype));
+            }
+        }
+        Ok(json::ChangeInput {
             op,
             name: self.name.clone(),
             rtype: Some(self.rtype.clone()),
@@ -113,8 +130,21 @@ impl Write {
             ttl: self.ttl,
             zone: self.zone.clone(),
             covers: None,
-        }
+        })
     }
+}
+
+/// A number of seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    if let Some(ttl) = text.parse().ok().and_then(|secs| Ttl::from_secs(secs).ok()) {
+        return Ok(ttl.as_secs());
+    }
+    let mut digits = text.chars();
+    let unit = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+    let unit = digits.next_back().and_then(|last| unit.iter().find(|(unit, _)| *unit == last));
+    let meant = unit.and_then(|(_, unit)| digits.as_str().parse::<u32>().ok()?.checked_mul(*unit));
+    let example = meant.filter(|secs| *secs <= Ttl::MAX.as_secs()).unwrap_or(300);
+    Err(format!("it is a number of seconds from 0 to {}; write {example}", Ttl::MAX))
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,6 +152,7 @@ pub(super) struct Delete {
     /// The owner name.
     name: String,
     /// The record type, or ANY for all of the name.
+    #[arg(value_name = "TYPE|ANY")]
     rtype: String,
     /// The zone, where several hold the name.
     #[arg(long, value_name = "ZONE")]
@@ -149,28 +180,18 @@ impl Delete {
 /// Sends changes as one atomic event and shows what became of them.
 pub(super) async fn change(client: &Client, printer: &Printer, changes: Vec<json::ChangeInput>) -> Result<(), Failure> {
     let request = json::ChangeSet { reason: client.global.reason.clone(), expected_revision: None, changes };
-    let body = serde_json::to_vec(&request).map_err(|error| Failure::Usage(error.to_string()))?;
-    write(client, printer, &["changes"], &[], Method::POST, Some(body)).await
+    change_set(client, printer, &request).await
 }
 
-/// Sends a write that answers with an event, a record, or on a dry run with a plan.
-pub(super) async fn write(
-    client: &Client,
-    printer: &Printer,
-    path: &[&str],
-    query: &[(&str, Option<&str>)],
-    method: Method,
-    body: Option<Vec<u8>>,
-) -> Result<(), Failure> {
-    let mut query = query.to_vec();
-    if client.global.dry_run {
-        query.push(("dry_run", Some("true")));
-    }
-    let response = client.write(method, client.url(path, &query), body).await?;
+/// Sends a change set and shows what became of it.
+pub(super) async fn change_set(client: &Client, printer: &Printer, request: &json::ChangeSet) -> Result<(), Failure> {
+    let body = serde_json::to_vec(request).map_err(|error| Failure::Usage(error.to_string()))?;
+    let url = client.url(&["changes"], &[("dry_run", client.global.dry_run.then_some("true"))]);
+    let response = client.write(Method::POST, url, Some(body)).await?;
     written(client, printer, response).await
 }
 
-/// Shows what a write answered.
+/// Shows what a write answered: what its event changed, or on a dry run what it would change.
 pub(super) async fn written(client: &Client, printer: &Printer, response: reqwest::Response) -> Result<(), Failure> {
     if client.global.dry_run {
         let plan: json::Plan = client.decode(response).await?;
@@ -178,28 +199,50 @@ pub(super) async fn written(client: &Client, printer: &Printer, response: reqwes
         return Ok(());
     }
     let settled = client.settled(&response).await?;
-    let status = response.status();
-    if status == reqwest::StatusCode::NO_CONTENT {
-        printer.note(&settled.map_or_else(|| "done".into(), |views| format!("done; {views}")));
+    let views = settled.map(|views| format!("; {views}")).unwrap_or_default();
+    let is_new = response.status() != reqwest::StatusCode::OK;
+    let Some(event) = client.event(response).await else {
+        printer.note(&format!("done{views}"));
+        return Ok(());
+    };
+    if !is_new {
+        unchanged(printer, &event, &format!("nothing to change: it has been so since r{}", event.revision));
         return Ok(());
     }
-    let event: json::EventJson = client.decode(response).await?;
     if printer.for_programs() {
         printer.json_lines(&[event]);
         return Ok(());
     }
-    if status == reqwest::StatusCode::OK {
-        printer.note(&format!("nothing to change: it has been so since r{} at the latest", event.revision));
-        return Ok(());
-    }
-    show_changes(printer, &event.changes, event.change_count);
-    let serials: Vec<_> = event.zones.iter().map(|zone| format!("{} serial {}", zone.name, zone.serial)).collect();
-    let mut line = format!("r{} {}; {}", event.revision, event.kind, serials.join(", "));
-    if let Some(views) = settled {
-        line.push_str(&format!("; {views}"));
-    }
-    printer.note(&line);
+    let zones = event.zones.iter().map(|zone| match zone.deleted {
+        true => format!("{} with its {}", zone.name, sets(event.change_count)),
+        false => format!("{} serial {}", zone.name, zone.serial),
+    });
+    let zones = zones.collect::<Vec<_>>().join(", ");
+    let undo = match event.zones.iter().any(|zone| zone.deleted) {
+        true => format!("; undo: conn3ction revert r{}", event.revision),
+        false => {
+            show_changes(printer, &event.changes, event.change_count);
+            String::new()
+        }
+    };
+    printer.note(&format!("r{} {}; {zones}{views}{undo}", event.revision, event.kind));
     Ok(())
+}
+
+/// Says that there was nothing to do; programs get the event that made it so, marked `"unchanged":true`, so that they
+/// do not take it for one of theirs.
+pub(super) fn unchanged(printer: &Printer, made_so: &impl Serialize, words: &str) {
+    if !printer.for_programs() {
+        return printer.note(words);
+    }
+    let mut object = serde_json::to_value(made_so).unwrap_or_default();
+    object["unchanged"] = true.into();
+    printer.json_lines(&[object]);
+}
+
+/// `1 record set`, `5 record sets`.
+pub(super) fn sets(count: u64) -> String {
+    format!("{count} record {}", if count == 1 { "set" } else { "sets" })
 }
 
 pub(super) fn show_plan(printer: &Printer, plan: &json::Plan) {

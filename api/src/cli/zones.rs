@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 
 use conn3ction_schemas::json;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
+use reqwest::{Method, Response, Url, header::HeaderMap};
 
 use super::{
+    apply,
     client::{Client, Failure},
     output::{Output, Printer, confirmed},
-    records::{write, written},
+    records::{dotted, sets, show_plan, written},
 };
 use crate::http::list::Row;
 
@@ -82,15 +83,25 @@ impl Zone {
                 settled.iter().for_each(|views| printer.note(views));
                 Ok(())
             }
-            Self::Delete { zone } => {
-                let question = format!("Delete {zone} with all its records?");
-                if !client.global.dry_run && !confirmed(&question, client.global.yes)? {
-                    return Ok(());
-                }
-                write(client, printer, &["zones", zone], &[], Method::DELETE, None).await
-            }
+            Self::Delete { zone } => delete(zone, client, printer).await,
         }
     }
+}
+
+/// Looks first whether the zone is there and what goes with it; then deletes exactly that.
+async fn delete(zone: &str, client: &Client, printer: &Printer) -> Result<(), Failure> {
+    let dry_run = client.url(&["zones", zone], &[("dry_run", Some("true"))]);
+    let response = client.write(Method::DELETE, dry_run, None).await?;
+    let plan: json::Plan = client.decode(response).await?;
+    if client.global.dry_run {
+        show_plan(printer, &plan);
+        return Ok(());
+    }
+    let question = format!("Delete {} with its {}?", dotted(zone), sets(plan.change_count));
+    if !confirmed(&question, client.global.yes)? {
+        return Ok(());
+    }
+    apply::plan(client, printer, plan, None).await
 }
 
 impl Row for json::ZoneJson {
@@ -120,35 +131,50 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let fault = |source| Failure::File { path: self.file.clone(), source };
-        let octets = if self.file == "-" {
-            let mut octets = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin(), &mut octets).map_err(fault)?;
-            octets
-        } else {
-            std::fs::read(&self.file).map_err(fault)?
-        };
+        let octets = read_octets(&self.file)?;
         let dry_run = client.global.dry_run.then_some("true");
         let url = client.url(&["zones", &self.zone, "import"], &[("mode", Some(&self.mode)), ("dry_run", dry_run)]);
-        let progress = progress(octets.len() as u64);
-        let octets = bytes::Bytes::from(octets);
-        let body = || {
-            let (octets, sent) = (octets.clone(), progress.clone());
-            sent.set_position(0);
-            let chunks = (0..octets.len()).step_by(CHUNK).map(move |from| {
-                let chunk = octets.slice(from..octets.len().min(from + CHUNK));
-                sent.inc(chunk.len() as u64);
-                if sent.position() == sent.length().unwrap_or_default() {
-                    sent.set_message("taking it in");
-                }
-                Ok::<_, std::io::Error>(chunk)
-            });
-            reqwest::Body::wrap_stream(futures::stream::iter(chunks))
-        };
-        let result = client.upload(url, body).await;
-        progress.finish_and_clear();
-        written(client, printer, result?).await
+        let response = send_file(client, &HeaderMap::new(), url, octets).await?;
+        written(client, printer, response).await
     }
+}
+
+/// The octets of a file, or of standard input for `-`.
+pub(super) fn read_octets(path: &str) -> Result<Vec<u8>, Failure> {
+    let fault = |source| Failure::File { path: path.into(), source };
+    if path != "-" {
+        return std::fs::read(path).map_err(fault);
+    }
+    let mut octets = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::stdin(), &mut octets).map_err(fault)?;
+    Ok(octets)
+}
+
+/// Sends a master file piece by piece, and shows how far it is.
+pub(super) async fn send_file(
+    client: &Client,
+    headers: &HeaderMap,
+    url: Url,
+    octets: Vec<u8>,
+) -> Result<Response, Failure> {
+    let progress = progress(octets.len() as u64);
+    let octets = bytes::Bytes::from(octets);
+    let body = || {
+        let (octets, sent) = (octets.clone(), progress.clone());
+        sent.set_position(0);
+        let chunks = (0..octets.len()).step_by(CHUNK).map(move |from| {
+            let chunk = octets.slice(from..octets.len().min(from + CHUNK));
+            sent.inc(chunk.len() as u64);
+            if sent.position() == sent.length().unwrap_or_default() {
+                sent.set_message("taking it in");
+            }
+            Ok::<_, std::io::Error>(chunk)
+        });
+        reqwest::Body::wrap_stream(futures::stream::iter(chunks))
+    };
+    let result = client.upload(headers, url, body).await;
+    progress.finish_and_clear();
+    result
 }
 
 /// Octets of a file that are sent at once.

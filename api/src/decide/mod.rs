@@ -158,6 +158,15 @@ pub fn check_unchanged<S: State + ?Sized>(state: &S, intent: &Intent, expected: 
     Refusal::of(guard::changed(state, intent, expected)).map_or(Ok(()), Err)
 }
 
+/// The item that says that the name, or the zone that it is said to be in, is not here.
+pub(crate) fn outside<S: State + ?Sized>(state: &S, change: &command::Change) -> Option<BadItem> {
+    let rtype = match change.which {
+        command::Which::Type(rtype, _) => Some(rtype),
+        command::Which::Only | command::Which::Every => None,
+    };
+    resolve::zone(state, change, rtype).err()
+}
+
 fn facts<'s, S: State + ?Sized>(
     state: &'s S,
     intent: &Intent,

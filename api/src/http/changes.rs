@@ -13,8 +13,8 @@ use super::{
     writing::{self, Order},
 };
 use crate::decide::{
-    BadItem, RefusalKind,
-    command::{Intent, Op},
+    self, BadItem, Live, RefusalKind,
+    command::{Change, Intent, Op},
     input::{self, RawChange},
 };
 
@@ -32,9 +32,7 @@ pub(super) async fn change(
         let detail = format!("{} changes are more than the {MAX_CHANGES} of one request", set.changes.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail));
     }
-    let mut changes = Vec::with_capacity(set.changes.len());
-    let mut items = Vec::new();
-    for (at, change) in set.changes.iter().enumerate() {
+    let read = set.changes.iter().enumerate().map(|(at, change)| {
         let raw = RawChange {
             pointer: format!("/changes/{at}"),
             zone: change.zone.as_deref(),
@@ -44,17 +42,23 @@ pub(super) async fn change(
             ttl: change.ttl.map(u64::from),
             values: change.values.as_deref().unwrap_or_default(),
         };
-        match input::change(op(change.op), &raw) {
-            Ok(change) => changes.push(change),
-            Err(bad) => items.extend(bad),
-        }
-    }
+        input::change(op(change.op), &raw)
+    });
+    let read: Vec<Result<Change, Vec<BadItem>>> = read.collect();
     if set.changes.is_empty() {
-        items.push(BadItem::at(RefusalKind::InvalidRecord, "/changes", "a change set has at least one change"));
+        let item = BadItem::at(RefusalKind::InvalidRecord, "/changes", "a change set has at least one change");
+        return Err(writing::refused(vec![item]));
     }
-    if !items.is_empty() {
-        return Err(writing::refused(items));
+    if read.iter().any(Result::is_err) {
+        // What is in no zone is told along with what cannot be read, so that nobody mends a file twice.
+        let state = Live::new(node.store.now());
+        let items = read.into_iter().flat_map(|read| match read {
+            Ok(change) => decide::outside(&state, &change).into_iter().collect(),
+            Err(bad) => bad,
+        });
+        return Err(writing::refused(items.collect()));
     }
+    let changes = read.into_iter().flatten().collect();
     let expected = set.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
     let order = Order { caller, reason: set.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
     let answer = writing::submit(&node, order, Intent::ChangeRecords(changes)).await?;

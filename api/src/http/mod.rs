@@ -1,5 +1,6 @@
 //! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
 
+mod apply_to;
 mod bisect;
 mod blame;
 mod body;
@@ -43,7 +44,7 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer}
 use crate::app::NodeState;
 pub(crate) use filter::glob_matches;
 use problem::{Problem, ProblemKind};
-pub(crate) use query::wait;
+pub(crate) use query::{nearest, wait};
 pub use serve::serve;
 
 /// What every handler is given.

@@ -158,7 +158,7 @@ fn parameter_error(name: &str, detail: &str, hint: Option<String>) -> ProblemErr
 }
 
 /// `did you mean X?` for the known word nearest to `word`, if one is near.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
     known
         .map(|candidate| (distance(&plain(word), &plain(candidate)), candidate))

@@ -12,7 +12,7 @@ use conn3ction_schemas::{Name, RecordType, json};
 use futures::StreamExt;
 
 use super::{
-    Shared,
+    Shared, apply_to,
     body::{JsonBody, MaybeJson},
     problem::{Problem, ProblemKind},
     query::Query,
@@ -54,10 +54,10 @@ pub(super) async fn restore(
     let order = Order { caller, reason: asked.reason.clone(), expected, digest, source: "rest", dry_run };
     let envelope = writing::envelope(&node, order)?;
     if dry_run {
-        let (view, epoch) = (node.store.now(), node.epoch());
+        let (view, epoch, to) = (node.store.now(), node.epoch(), apply_to::restore(&restore.part.zone));
         let plan =
             blocking(move || rollback::plan_restore(view, epoch, &envelope, asked, &restore).map_err(Problem::from));
-        return Answer::Plan(Box::new(plan.await?)).into_response(&node).await;
+        return planned(&node, plan.await?, to).await;
     }
     let outcome =
         rollback::submit_restore(&node.committer, &node.ledger, &node.store, &envelope, Arc::new(restore)).await;
@@ -98,7 +98,7 @@ pub(super) async fn revert(
         let (view, epoch) = (node.store.now(), node.epoch());
         let plan =
             blocking(move || rollback::plan_revert(view, epoch, &envelope, asked, &revert).map_err(Problem::from));
-        return Answer::Plan(Box::new(plan.await?)).into_response(&node).await;
+        return planned(&node, plan.await?, apply_to::revert(revision)).await;
     }
     let revert = Arc::new(revert);
     let outcome = rollback::submit_revert(&node.committer, &node.ledger, &node.store, &envelope, revert).await;
@@ -106,6 +106,11 @@ pub(super) async fn revert(
     let answer = writing::answer(&node, outcome).await?;
     node.shown(answer.revision()).await?;
     answer.into_response(&node).await
+}
+
+async fn planned(node: &Shared, mut plan: json::Plan, to: json::ApplyTo) -> Result<Response, Problem> {
+    plan.apply_to = plan.conflicts.is_empty().then_some(to);
+    Answer::Plan(Box::new(plan)).into_response(node).await
 }
 
 /// The members that narrow what is rolled back.

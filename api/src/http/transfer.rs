@@ -14,12 +14,13 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Shared, body,
+    Shared, apply_to, body,
     problem::{Problem, ProblemKind},
     query::Query,
     reading::{self, Reading},
     records::path_name,
     request::Caller,
+    writing::Answer,
     zones::missing,
 };
 use crate::import::{MAX_OCTETS, Mode};
@@ -99,13 +100,17 @@ pub(super) async fn import(
     ) {
         return Err(Problem::new(ProblemKind::MediaType, "a master file is taken plain or as gzip"));
     }
-    let mut spool = Spool::new(&node, &head)?;
+    let mut spool = Spool::new(&node, &head, dry_run)?;
     let mut octets = request.into_body().into_data_stream();
     while let Some(piece) = octets.next().await {
         spool.take(&piece.map_err(|error| body::broken(&error))?)?;
     }
+    let alone = spool.alone.take().map(|digest| Hash(digest.finalize().into()));
     let (file, digest) = spool.finish()?;
-    let answer = node.import(caller, apex, mode, file, digest, dry_run).await?;
+    let mut answer = node.import(caller, apex.clone(), mode, file, digest, dry_run).await?;
+    if let (Answer::Plan(plan), Some(file)) = (&mut answer, alone) {
+        plan.apply_to = Some(apply_to::import(&apex, mode, file, plan));
+    }
     node.shown(answer.revision()).await?;
     answer.into_response(&node).await
 }
@@ -114,13 +119,16 @@ pub(super) async fn import(
 struct Spool {
     file: std::fs::File,
     digest: Sha256,
+    /// The digest of the body by itself, for a plan.
+    alone: Option<Sha256>,
     octets: u64,
 }
 
 impl Spool {
-    fn new(node: &Shared, head: &str) -> Result<Self, Problem> {
+    fn new(node: &Shared, head: &str, is_plan: bool) -> Result<Self, Problem> {
         let file = node.scratch_file().map_err(spool_fault)?;
-        Ok(Self { file, digest: Sha256::new().chain_update(head), octets: 0 })
+        let alone = is_plan.then(Sha256::new);
+        Ok(Self { file, digest: Sha256::new().chain_update(head), alone, octets: 0 })
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<(), Problem> {
@@ -132,6 +140,9 @@ impl Spool {
             ));
         }
         self.digest.update(piece);
+        if let Some(alone) = &mut self.alone {
+            alone.update(piece);
+        }
         self.file.write_all(piece).map_err(spool_fault)
     }
 

@@ -19,7 +19,7 @@ use conn3ction_schemas::{
 use uuid::Uuid;
 
 use super::{
-    Shared,
+    Shared, apply_to,
     problem::{Problem, ProblemKind},
     reading,
     request::Caller,
@@ -165,7 +165,10 @@ pub(super) fn envelope(node: &Shared, order: Order) -> Result<Envelope, Problem>
 /// As [`submit`].
 pub(crate) async fn commit(node: &Shared, command: Command, dry_run: bool) -> Result<Answer, Problem> {
     if dry_run {
-        return node.plan(command).await.map(|plan| Answer::Plan(Box::new(plan)));
+        let intent = command.intent.clone();
+        let mut plan = node.plan(command).await?;
+        plan.apply_to = apply_to::command(&intent, &plan);
+        return Ok(Answer::Plan(Box::new(plan)));
     }
     let outcome = node.submit(command).await;
     answer(node, outcome).await

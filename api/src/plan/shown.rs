@@ -85,6 +85,8 @@ impl Findings {
             warnings: self.warnings,
             cache_seconds: self.cache_seconds,
             apply,
+            // Routes are HTTP's.
+            apply_to: None,
         }
     }
 }

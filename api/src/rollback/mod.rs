@@ -137,7 +137,7 @@ fn unavailable(error: tokio::task::JoinError) -> ReadError {
 }
 
 /// Names the event that made the state what was asked for, where nothing was to be done.
-fn unchanged_since(outcome: Outcome, made_so: Option<Revision>) -> Outcome {
+pub(crate) fn unchanged_since(outcome: Outcome, made_so: Option<Revision>) -> Outcome {
     match (outcome, made_so) {
         (Outcome::Unchanged { replayed: false, .. }, Some(revision)) => {
             Outcome::Unchanged { revision, replayed: false }

@@ -23,7 +23,7 @@ pub use blame::BlameRow;
 pub use change_set::{ChangeInput, ChangeSet, Op};
 pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
 pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
-pub use plan::{Conflict, Plan, Summary, Warning};
+pub use plan::{ApplyTo, Conflict, Plan, Summary, Warning};
 pub use problem::{Problem, ProblemError};
 pub use proof::{AnchorCheck, CheckProgress, ReplayJson, VerifyJson, ViewCheck};
 pub use record::{EventNote, Record, RecordInput, SetJson};

@@ -41,8 +41,26 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// How long caches may keep the old answers, in seconds.
     pub cache_seconds: u32,
-    /// The exact body to post.
+    /// The exact body to send; null where `apply_to` says what is sent instead, or where conflicts are in the way.
     pub apply: serde_json::Value,
+    /// Where it goes; absent where conflicts are in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_to: Option<ApplyTo>,
+}
+
+/// The request that does exactly what a plan shows, or is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyTo {
+    /// `POST`, or `DELETE` for a zone that goes.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// What `If-Match` carries, where no body has an `expected_revision`: `1:1044`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<String>,
+    /// For an import, whose body is the master file itself: the SHA-256 of the octets that were planned, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_sha256: Option<String>,
 }
 
 /// Changes by what becomes of the set.
@@ -123,6 +141,7 @@ impl Plan {
             warnings: Vec::new(),
             cache_seconds: 0,
             apply: serde_json::Value::Null,
+            apply_to: None,
         }
     }
 }
