@@ -101,19 +101,19 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("apply -", "", 2, "", "conn3ction: there is nothing to apply: no line with a verb, no JSON"),
         ("apply /nowhere", "", 1, "", "conn3ction: /nowhere: No such file or directory (os error 2)"),
         ("apply -", "set a.example.local. A 10.0.0.1\nset b.elsewhere.test A 10.0.0.1\nset c.example.local A x\n", 1, "",
-         "conn3ction: 2 faults; nothing was done\nline 2: b.elsewhere.test is in no zone here (POST /zones {\"name\":\"elsewhere.test\"} first)\n\
+         "conn3ction: 2 faults; nothing was done\nline 2: b.elsewhere.test is in no zone here (zones here: example.local; to make one: conn3ction zone create elsewhere.test)\n\
           line 3: A: address: `x` is no IPv4 address such as 192.0.2.1 (the form is: address)"),
         ("set b.shop.test A 10.0.0.1", "", 1, "",
-         "conn3ction: Outside every zone: b.shop.test is in no zone here\nPOST /zones {\"name\":\"shop.test\"} first"),
+         "conn3ction: Outside every zone: b.shop.test is in no zone here\nzones here: example.local; to make one: conn3ction zone create shop.test"),
         ("delete b.example.local MX", "", 1, "", "conn3ction: No such record set: b.example.local has no MX set"),
         ("set b.example.local CNAME a.example.local.", "", 3, "",
-         "conn3ction: A CNAME stands alone: b.example.local would have a CNAME beside A\ndelete the one or the other in the same change set"),
+         "conn3ction: A CNAME stands alone: b.example.local would have a CNAME beside A\nto replace it: printf 'delete b.example.local A\\nset b.example.local CNAME a.example.local.\\n' | conn3ction apply -"),
         ("zone create new.test --nameserver ns1.new.test --nameserver ns.other.test --contact 'admin@new.test", "", 0,
          "NAME SERIAL REVISION RECORD_COUNT\nnew.test 1 8 3", "answers r8"),
         ("zone create new.test", "", 3, "", "conn3ction: The zone exists: new.test exists; it last changed at r8"),
         ("zone list", "", 0, "NAME SERIAL REVISION RECORD_COUNT\nexample.local 7 7 3\nnew.test 1 8 3", ""),
         ("zone show new.test", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nnew.test 1 8 3 false", ""),
-        ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere"),
+        ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere\nzones here: example.local, new.test"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "+ a.new.test. 60 A\n+ 10.0.0.1", "r9 zone-imported; new.test serial 2; answers r9"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "", "nothing to change: it has been so since r9"),
         ("import new.test -", "a 60 A 10.0.0.1\nb 60 A x\nc 60 MX x\n", 1, "",
@@ -123,8 +123,8 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("export new.test", "", 0,
          "$ORIGIN new.test.\nnew.test. 60 IN SOA ns1.new.test. admin.new.test. 2 60 30 1209600 60\nnew.test. 60 IN NS ns.other.test.\n\
           new.test. 60 IN NS ns1.new.test.\na.new.test. 60 IN A 10.0.0.1", ""),
-        ("export new.test --json", "", 2, "", "conn3ction: export prints a master file; `get --zone` prints other forms"),
-        ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere"),
+        ("export new.test -o csv", "", 2, "", "conn3ction: export prints a master file; `get --zone` prints other forms"),
+        ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere\nzones here: example.local, new.test"),
         ("zone delete new.test", "", 2, "", "conn3ction: this needs --yes where nobody can be asked"),
         ("zone delete new.test --yes", "", 0, "", "r10 zone-deleted; new.test with its 3 record sets; answers r10; undo: conn3ction revert r10"),
         ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
@@ -265,7 +265,7 @@ fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
         (format!("http://{}", server.http), "zone create example.local", 3, "The zone exists"),
         (format!("http://{unused}"), "get", 4, "no answer from"),
         (foreign, "get", 4, "does not speak our API"),
-        ("nothing at all".into(), "get", 2, "--server nothing at all"),
+        ("nothing at all".into(), "get", 2, "--server nothing at all is no address; write http://HOST:PORT"),
     ] {
         let mut command = Command::new(binary());
         command.env("CONN3CTION_URL", &address).args(line.split(' '));

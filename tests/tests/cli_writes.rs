@@ -128,3 +128,116 @@ fn every_fault_of_what_is_applied_is_told_by_its_line() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
+    let (data, server) = server()?;
+    done(&server, "zone create shop.example")?;
+    done(&server, "set www.shop.example A 10.0.0.1")?;
+    done(&server, "set api.shop.example A 10.0.0.2")?;
+    let file = data.path().join("zone.db").to_string_lossy().into_owned();
+    std::fs::write(&file, "www 60 A 10.0.0.3\napi 60 A 10.0.0.3\nnew 60 A 10.0.0.3\n")?;
+    done(&server, &format!("import shop.example {file}"))?;
+    done(&server, "set www.shop.example A 10.0.0.4")?;
+    for (line, code, told) in [
+        (
+            "set www.shop.exmaple A 10.0.0.1",
+            1,
+            "zones here: example.local, shop.example; did you mean www.shop.example?",
+        ),
+        ("set www A 10.0.0.1", 1, "a name is written whole, such as www.example.local"),
+        ("set www.shop.example A 10.0.0.1 --zone shop.exmaple", 1, "did you mean shop.example?"),
+        ("zone delete nope", 1, "nope is no zone here\n  zones here: example.local, shop.example\n"),
+        ("restore nope.example --to r2", 1, "nope.example never was a zone here\n  zones here: "),
+        ("restore api.shop.example --to r2", 1, "api.shop.example is a name in the zone shop.example"),
+        (
+            "restore shop.example --to r3 --name nope.shop.example -y",
+            1,
+            "nope.shop.example never had a record in shop.example",
+        ),
+        (
+            "restore shop.example --to r3 --under nope.shop.example -y",
+            1,
+            "nope.shop.example never had a record in shop.example",
+        ),
+        (
+            "restore shop.example --to r2 --name www.shop.example -m why",
+            2,
+            "serial 5 -> 6; old answers stay cached up to 60 s\nconn3ction: this needs --yes",
+        ),
+        (
+            "revert r5 -y",
+            3,
+            "1 set was changed since; nothing was done\n  narrow it with --name N [--type T], or bring back what was before: conn3ction restore shop.example --to r4\n",
+        ),
+        (
+            "set www.shop.example CNAME api.shop.example.",
+            3,
+            "to replace it: printf 'delete www.shop.example A\\nset www.shop.example CNAME api.shop.example.\\n' | conn3ction apply -",
+        ),
+        ("set api.shop.example A 10.0.0.9 --data /tmp", 2, "--server asks a server, --data reads a directory"),
+    ] {
+        let ran = run(&server, line, "")?;
+        assert!(ran.code == code && ran.err.contains(told), "{line}: {ran:?}");
+        assert!(!ran.err.contains("/zones") && !ran.err.contains("/changes"), "{line}: {ran:?}");
+    }
+    let long = run(&server, &format!("set a.shop.example A 10.0.0.1 -m {}", "x".repeat(1025)), "")?;
+    assert!(long.code == 1 && long.err.contains(": -m has more than 1024 octets\n"), "{long:?}");
+    // What `log` of a name recommends works, and undoes nothing else.
+    let log = done(&server, "log api.shop.example")?.out;
+    let undo = "undo: conn3ction revert r5 --name api.shop.example";
+    assert!(log.contains(undo), "{log}");
+    assert!(log.lines().any(|line| line.starts_with("r2 ") && !line.contains("undo")), "the zone's creation: {log}");
+    let undone = done(&server, "revert r5 --name api.shop.example -y")?;
+    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r7 reverted"), "{undone:?}");
+    let gone = done(&server, "zone delete shop.example -y")?;
+    assert!(gone.err.contains("r8 zone-deleted; shop.example with its 5 record sets; answers r8"), "{gone:?}");
+    assert!(gone.err.contains("undo: conn3ction revert r8"), "{gone:?}");
+    Ok(())
+}
+
+#[test]
+fn with_json_programs_get_plans_events_and_problems_and_people_still_see_the_plan() -> anyhow::Result<()> {
+    let (data, server) = server()?;
+    done(&server, "set a.example.local A 10.0.0.1")?;
+    done(&server, "set a.example.local A 10.0.0.2")?;
+    let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| anyhow::anyhow!("{error}: {text}"));
+    // Nobody can be asked: the plan is given, to be looked at and applied.
+    let asked = run(&server, "--json restore example.local --to r2", "")?;
+    assert_eq!((asked.code, &json(&asked.out)?["restores"]), (2, &2.into()), "{asked:?}");
+    let saved = data.path().join("plan.json");
+    std::fs::write(&saved, &asked.out)?;
+    let applied = run(&server, &format!("--json apply {}", saved.display()), "")?;
+    assert_eq!((applied.code, &json(&applied.out)?["kind"]), (0, &"restored".into()), "{applied:?}");
+    let reverted = run(&server, "--json revert r4 -y", "")?;
+    assert_eq!((reverted.code, &json(&reverted.out)?["kind"]), (0, &"reverted".into()), "{reverted:?}");
+    assert!(reverted.err.contains("-   10.0.0.1\n+   10.0.0.2\n0 created, 1 replaced"), "{reverted:?}");
+    // Nothing to do is no event of ours.
+    for (line, member, value) in [
+        ("--json revert r4 -y", "change_count", 0),
+        ("--json set a.example.local A 10.0.0.2", "revision", 5),
+        ("--json restore example.local --to r5 -y", "change_count", 0),
+    ] {
+        let told = json(&done(&server, line)?.out)?;
+        assert_eq!((&told["unchanged"], &told[member]), (&true.into(), &value.into()), "{line}: {told}");
+    }
+    assert_eq!(json(&done(&server, "--json zone create z.test")?.out)?["name"], "z.test");
+    assert_eq!(json(&done(&server, "--json zone delete z.test -y")?.out)?["kind"], "zone-deleted");
+    for (line, code, kind) in [
+        ("--json set a.example.local A x", 1, "/problems/invalid-record"),
+        ("--json zone create example.local", 3, "/problems/zone-exists"),
+        ("-o json zone delete nope -y", 1, "/problems/zone-not-found"),
+        ("--json revert r2 -y", 3, "cli:conflict"),
+        ("--json get nope.example.local", 1, "cli:not-found"),
+        ("--json apply /nowhere", 1, "cli:file"),
+        ("--json --at r1 set a.example.local A 10.0.0.1", 2, "cli:usage"),
+        ("--json --server http://127.0.0.1:1 get", 4, "cli:unreachable"),
+    ] {
+        let mut ran = Command::new(binary());
+        ran.env("CONN3CTION_URL", format!("http://{}", server.http)).args(line.split(' '));
+        let ran = Ran::new(&mut ran, "")?;
+        let last = ran.err.lines().last().unwrap_or_default();
+        assert_eq!((ran.code, &json(last)?["type"], &*ran.out), (code, &kind.into(), ""), "{line}: {ran:?}");
+    }
+    Ok(())
+}

@@ -84,6 +84,7 @@ fn every_trait_of_a_history_in_git_becomes_what_it_was() -> anyhow::Result<()> {
     let dry = import(&server, &["--dry-run"], &git.path)?;
     assert_eq!(dry.code, 0, "{dry:?}");
     assert!(events(&server)?.is_empty(), "a dry run writes nothing");
+    assert!(dry.err.contains("9 of 12 versions would become events"), "{dry:?}");
     let strict = import(&server, &["--strict"], &git.path)?;
     assert!(strict.code != 0 && events(&server)?.is_empty(), "strict stops before anything is imported: {strict:?}");
 
@@ -145,6 +146,8 @@ fn every_trait_of_a_history_in_git_becomes_what_it_was() -> anyhow::Result<()> {
 
     let again = import(&server, &[], &git.path)?;
     assert!(again.code != 0 && again.err.contains("has a past in this ledger already"), "{again:?}");
+    let dry = import(&server, &["--dry-run"], &git.path)?;
+    assert!(dry.code == 3 && dry.err.contains("has a past in this ledger already"), "{dry:?}");
     // What happens now goes on behind the past.
     let written = server.cli(&["set", "now.example.test", "A", "192.0.2.99"])?;
     assert_eq!(written.code, 0, "{written:?}");
@@ -179,8 +182,15 @@ fn dated_root_zones_become_days_of_history() -> anyhow::Result<()> {
         days.display(),
         from.display()
     ))?;
+    shell(&format!(
+        "cd {0} && printf '. 60 SOA a. b. 1 2 3 4 5\nx A y\n' > 2018-03-01.bad.zone && echo > server.log && echo > other.log",
+        days.display()
+    ))?;
     let ran = import(&server, &["--zone", "."], &days)?;
     assert_eq!(ran.code, 0, "{ran:?}");
+    let undated = "2 files left out for want of a date such as 2026-01-31 in their names: other.log and others\n";
+    assert!(ran.err.contains(undated) && !ran.err.contains("server.log"), "{ran:?}");
+    assert_eq!(ran.err.matches("bad.zone").count(), 1, "{ran:?}");
     let events = events(&server)?;
     assert_eq!(events.len(), 3);
     for event in &events {

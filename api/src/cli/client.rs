@@ -97,6 +97,22 @@ impl Failure {
         })
     }
 
+    /// What `type` says behind `cli:` where there is no problem of a server.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::NotFound(_) => "not-found",
+            Self::Usage(_) => "usage",
+            Self::File { .. } => "file",
+            Self::Unreachable(_) => "unreachable",
+            Self::Left(_) => "left",
+            Self::Anchor(_) => "anchor",
+            Self::Conflict(_) => "conflict",
+            Self::Mismatch(_) => "mismatch",
+            Self::Serve(_) => "serve",
+        }
+    }
+
     fn io(error: &reqwest::Error, base: &Url) -> Self {
         let mut text = format!("no answer from {base}");
         let mut cause = std::error::Error::source(error);
@@ -120,6 +136,9 @@ impl Client {
             Ok(())
         };
         let token = std::env::var("CONN3CTION_TOKEN").ok().filter(|token| !token.is_empty());
+        if token.is_some() && global.actor.is_some() {
+            return Err(Failure::Usage("the token in CONN3CTION_TOKEN says who acts; leave --actor out".into()));
+        }
         header("authorization", token.as_ref().map(|token| format!("Bearer {token}")))?;
         let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         header("conn3ction-actor", if token.is_some() { None } else { global.actor.clone().or_else(user) })?;
@@ -135,10 +154,15 @@ impl Client {
             }
             None => {
                 let port = std::env::var("PORT").unwrap_or_else(|_| "8080".into());
-                (global.server.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}")), None)
+                let named = std::env::var("CONN3CTION_URL").ok().filter(|url| !url.is_empty());
+                let url = global.server.clone().or(named);
+                (url.unwrap_or_else(|| format!("http://127.0.0.1:{port}")), None)
             }
         };
-        let base = Url::parse(&base).map_err(|error| Failure::Usage(format!("--server {base}: {error}")))?;
+        let base = Url::parse(&base)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| Failure::Usage(format!("--server {base} is no address; write http://HOST:PORT")))?;
         if base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.")) {
             http = http.no_proxy();
         }
@@ -281,7 +305,7 @@ impl Client {
 
     /// Sends the lines of a history as they are read, once: a history that broke off cannot be sent again.
     pub(super) async fn send_history(&self, lines: reqwest::Body) -> Result<Response, Failure> {
-        let url = self.url(&["history"], &[]);
+        let url = self.url(&["history"], &[("dry_run", self.global.dry_run.then_some("true"))]);
         self.send(self.http.post(url).header("content-type", "application/x-ndjson").body(lines)).await
     }
 

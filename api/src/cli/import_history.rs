@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use conn3ction_schemas::Name;
@@ -47,25 +46,22 @@ pub(super) struct ImportHistory {
 #[derive(Debug, Default)]
 struct Read {
     versions: u64,
-    changing: u64,
     notes: Vec<Note>,
+    /// Files that are no version, for want of a date in their names.
+    undated: Vec<String>,
 }
 
 impl ImportHistory {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         let origins = self.origins()?;
-        if self.strict || client.global.dry_run {
+        if self.strict {
             let (verb, origins) = (self.clone(), origins.clone());
             let read = blocking(move || verb.read(origins, |_| true)).await?;
-            tell(printer, &read.notes, &mut BTreeSet::new());
-            let left_out = read.notes.iter().filter(|note| note.skipped).count();
-            if self.strict && left_out > 0 {
+            let left_out = read.notes.iter().filter(|note| note.skipped).count() + read.undated.len();
+            if left_out > 0 {
+                tell(printer, &read);
                 let detail = format!("{left_out} faults in {} versions; nothing was imported", read.versions);
                 return Err(Failure::Usage(detail));
-            }
-            if client.global.dry_run {
-                printer.note(&format!("{} of {} versions would become events", read.changing, read.versions));
-                return Ok(());
             }
         }
         let (sender, receiver) = tokio::sync::mpsc::channel::<bytes::Bytes>(WAITING);
@@ -82,16 +78,21 @@ impl ImportHistory {
         let lines = futures::stream::unfold(receiver, |mut receiver| async move {
             Some((Ok::<_, io::Error>(receiver.recv().await?), receiver))
         });
+        // A dry run goes the same way, for only the server knows which zones have a past already.
         let sent = client.send_history(reqwest::Body::wrap_stream(lines)).await;
         let read = match reading.await {
             Ok(read) => read,
             Err(error) => return Err(Failure::Usage(error.to_string())),
         };
         let read = read.map_err(|source| self.fault(source))?;
-        tell(printer, &read.notes, &mut BTreeSet::new());
+        tell(printer, &read);
         let response = sent?;
         let settled = client.settled(&response).await?;
         let taken: Taken = client.decode(response).await?;
+        if client.global.dry_run {
+            printer.note(&format!("{} of {} versions would become events", taken.events, read.versions));
+            return Ok(());
+        }
         if printer.for_programs() {
             printer.json_lines(&[taken]);
             return Ok(());
@@ -138,13 +139,8 @@ impl ImportHistory {
         let (versions, left) = dated::versions(&self.path)?;
         let count = versions.len() as u64;
         let mut read = walk(Tree::new(dated::Files, origins, true), versions.into_iter().map(Ok), count, each)?;
-        let undated = left.into_iter().map(|path| Note {
-            version: shown(&self.path, &path),
-            path: shown(&self.path, &path),
-            detail: "no date such as 2026-01-31 in its name; left out".into(),
-            skipped: true,
-        });
-        read.notes.extend(undated);
+        read.undated = left.iter().map(|path| shown(&self.path, path)).collect();
+        read.undated.sort();
         Ok(read)
     }
 }
@@ -164,11 +160,10 @@ fn walk<B: Blobs>(
     for version in versions {
         read.versions += 1;
         bar.inc(1);
-        if let Some(version) = tree.next(version?, &mut read.notes)? {
-            read.changing += 1;
-            if !each(&version) {
-                break;
-            }
+        if let Some(version) = tree.next(version?, &mut read.notes)?
+            && !each(&version)
+        {
+            break;
         }
     }
     bar.finish_and_clear();
@@ -181,13 +176,25 @@ async fn blocking(read: impl FnOnce() -> io::Result<Read> + Send + 'static) -> R
 }
 
 /// Says what was found, each thing of a path once, with the version where it came up.
-fn tell(printer: &Printer, notes: &[Note], told: &mut BTreeSet<Arc<str>>) {
-    for note in notes {
+fn tell(printer: &Printer, read: &Read) {
+    let mut told = BTreeSet::new();
+    for note in &read.notes {
         let what = if note.skipped { "left out: " } else { "" };
-        if note.skipped || told.insert(format!("{} {}", note.path, note.detail).into()) {
-            let version = note.version.get(..12).filter(|_| note.version.len() == 40).unwrap_or(&note.version);
-            printer.note(&format!("{version} {}: {what}{}", note.path, note.detail));
+        if note.skipped || told.insert((&note.path, &note.detail)) {
+            // A dated file is version and path in one; a commit is told by its first digits.
+            let place = match note.version.get(..12).filter(|_| note.version.len() == 40) {
+                Some(commit) => format!("{commit} {}", note.path),
+                None => note.version.clone(),
+            };
+            printer.note(&format!("{place}: {what}{}", note.detail));
         }
+    }
+    if let Some(first) = read.undated.first() {
+        let (files, their) = if read.undated.len() == 1 { ("file", "its name") } else { ("files", "their names") };
+        let more = if read.undated.len() == 1 { "" } else { " and others" };
+        let count = read.undated.len();
+        printer
+            .note(&format!("{count} {files} left out for want of a date such as 2026-01-31 in {their}: {first}{more}"));
     }
 }
 

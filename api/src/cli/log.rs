@@ -8,6 +8,7 @@ use super::{
     client::{Client, Failure},
     output::{NOTE, Printer, columns, escape},
     records::show_changes,
+    rollback::undo,
 };
 use crate::http::list::Row;
 
@@ -116,8 +117,9 @@ impl Log {
         let line = |event: &json::EventJson| {
             let mut line = line(event, self.oneline, now);
             // Who asks after one name may be looking for what to undo.
-            if self.name.is_some() && !self.oneline {
-                line.push((Style::new(), format!("undo: conn3ction revert r{}", event.revision)));
+            if let (Some(name), false) = (&self.name, self.oneline) {
+                let undo = undo(event, name).map(|undo| format!("undo: {undo}"));
+                line.push((Style::new(), undo.unwrap_or_default()));
             }
             line
         };

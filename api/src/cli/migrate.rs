@@ -35,8 +35,8 @@ pub(super) struct Migrate {
     /// records: JSON records under their names; skydns: what CoreDNS's etcd plugin reads.
     #[arg(long, default_value = "records")]
     format: Format,
-    /// A zone of the old names, perhaps a new one; names in no zone go to one of their last two labels [default: the
-    /// server's zones].
+    /// A zone that takes in the old names below it, made if it is not there; repeat for more. A name in none of them, nor
+    /// in a zone of the server, goes to a new zone of its last two labels.
     #[arg(long, value_name = "ZONE")]
     zone: Vec<String>,
     /// The etcd that holds them.

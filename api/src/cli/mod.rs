@@ -5,6 +5,7 @@ mod apply;
 mod bisect;
 mod blame;
 mod client;
+mod hints;
 mod history;
 mod import_history;
 mod lines;
@@ -44,8 +45,9 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// The server [default: http://127.0.0.1:$PORT]. A token is taken from CONN3CTION_TOKEN.
-    #[arg(long, global = true, env = "CONN3CTION_URL", value_name = "URL")]
+    /// The server [default: $CONN3CTION_URL, else http://127.0.0.1:$PORT]. A token is taken from CONN3CTION_TOKEN.
+    // Read where it is used: clap would show it in every usage line as if it were needed.
+    #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// `serve`: directory of ledger and local views [default: ./conn3ction-data]. Other verbs: read this ledger
     /// directory, which no server holds, instead of asking a server.
@@ -222,11 +224,15 @@ fn duration(text: &str) -> Result<String, &'static str> {
 /// Runs the command line that the process was given.
 pub async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let color = cli.global.color;
+    let (color, is_json) = (cli.global.color, cli.global.json || cli.global.output == Output::Json);
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::failure(&failure, color);
+            if is_json {
+                output::problem(&failure)
+            } else {
+                output::failure(&failure, color)
+            }
             failure.exit_code()
         }
     }
@@ -253,6 +259,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     if global.at.is_some() && !command.reads_the_past() {
         return Err(Failure::Usage(
             "--at is for verbs that show a state; this one shows or changes the present".into(),
+        ));
+    }
+    // clap does not see a conflict of two global options on both sides of the verb.
+    if global.data.is_some() && global.server.is_some() {
+        return Err(Failure::Usage(
+            "--server asks a server, --data reads a directory that no server holds; give one".into(),
         ));
     }
     if global.data.is_some() && command.writes() && !global.dry_run {
@@ -296,6 +308,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(verb) => verb.run(&client, &printer).await,
         Command::Rebuild(verb) => verb.run(&client, &printer).await,
         Command::Serve(_) | Command::Completions { .. } => Ok(()),
+    };
+    let result = match result {
+        Err(failure) => Err(hints::ours(failure, &client).await),
+        done => done,
     };
     client.close().await;
     result

@@ -55,11 +55,18 @@ pub(super) const FAULT: Style = AnsiColor::Red.on_default().bold();
 pub(super) struct Printer {
     pub(super) output: Output,
     color: anstream::ColorChoice,
+    /// Results are for programs, so these lines go beside them.
+    is_aside: bool,
 }
 
 impl Printer {
     pub(super) fn new(output: Output, color: Color) -> Self {
-        Self { output, color: color.choice() }
+        Self { output, color: color.choice(), is_aside: false }
+    }
+
+    /// One for what people read: where results are for programs, on standard error.
+    pub(super) fn aside(&self) -> Self {
+        Self { output: Output::Table, color: self.color, is_aside: self.for_programs() }
     }
 
     /// Rows of one kind; `columns` picks those of the narrow table.
@@ -105,6 +112,11 @@ impl Printer {
 
     /// A styled line on standard output. A closed pipe is not our fault and ends the printing.
     pub(super) fn line(&self, style: Style, text: &str) {
+        if self.is_aside {
+            // Nobody reads it then.
+            let _ = writeln!(anstream::AutoStream::new(std::io::stderr(), self.color), "{style}{text}{style:#}");
+            return;
+        }
         let mut out = anstream::AutoStream::new(std::io::stdout(), self.color);
         if writeln!(out, "{style}{text}{style:#}").is_err() {
             std::process::exit(0);
@@ -186,6 +198,19 @@ pub(super) fn failure(failure: &Failure, color: Color) {
     }
 }
 
+/// A failure as an object on standard error: what the server said, or the like of it for what never reached one.
+pub(super) fn problem(failure: &Failure) {
+    let printed = match failure {
+        Failure::Refused(problem) => serde_json::to_string(problem),
+        failure => serde_json::to_string(&serde_json::json!({
+            "type": format!("cli:{}", failure.name()),
+            "detail": failure.to_string(),
+        })),
+    };
+    // Both are maps of texts and numbers.
+    eprintln!("{}", printed.unwrap_or_default());
+}
+
 /// A failure in lines.
 fn told(failure: &Failure) -> Vec<String> {
     // Lists keep their lines; what a server says of one thing is one line.
@@ -219,12 +244,17 @@ fn told(failure: &Failure) -> Vec<String> {
     }
 }
 
+/// Whether there is somebody to ask.
+pub(super) fn is_asked() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 /// Asks on the terminal; without one, `--yes` is needed.
 pub(super) fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
     if yes {
         return Ok(true);
     }
-    if !std::io::stdin().is_terminal() {
+    if !is_asked() {
         return Err(Failure::Usage("this needs --yes where nobody can be asked".into()));
     }
     eprint!("{} [y/N] ", escape(question));

@@ -106,7 +106,8 @@ impl Write {
             "remove" => Op::Remove,
             _ => Op::Set,
         };
-        change(client, printer, vec![self.change(op).map_err(Failure::Usage)?]).await
+        let asked = self.change(op).map_err(Failure::Usage)?;
+        change(client, printer, vec![asked.clone()]).await.map_err(|failure| beside_cname(failure, &asked))
     }
 
     /// The change.
@@ -132,6 +133,24 @@ impl Write {
             covers: None,
         })
     }
+}
+
+/// A CNAME stands alone: the line that does both at once.
+fn beside_cname(failure: Failure, asked: &json::ChangeInput) -> Failure {
+    let Failure::Refused(mut problem) = failure else { return failure };
+    let is_alias = asked.rtype.as_ref().is_some_and(|rtype| rtype.eq_ignore_ascii_case("CNAME"));
+    let other = problem.detail.split_once(" would have a CNAME beside ").map(|(_, beside)| beside);
+    let gone = if is_alias { other.filter(|other| !other.contains([' ', ','])).unwrap_or("ANY") } else { "CNAME" };
+    let (name, rtype) = (&asked.name, asked.rtype.as_deref().unwrap_or_default());
+    let values = asked.values.clone().unwrap_or_default().join(" ");
+    // What printf or the shell would take for its own is not shown as a line to paste.
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_ ".contains(c));
+    if let (Some(_), true, [error]) = (other, plain(name) && plain(&values), &mut problem.errors[..]) {
+        error.hint = Some(format!(
+            "to replace it: printf 'delete {name} {gone}\\nset {name} {rtype} {values}\\n' | conn3ction apply -"
+        ));
+    }
+    Failure::Refused(problem)
 }
 
 /// A number of seconds.

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{
     age::told,
     client::{Client, Failure},
-    output::{NOTE, Printer, confirmed, escape},
-    records::{dotted, show_changes},
+    output::{NOTE, Printer, confirmed, escape, is_asked},
+    records::{dotted, show_changes, unchanged},
 };
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +86,23 @@ impl Part {
     }
 }
 
+/// The line that undoes what an event did at `name`; none for one that made a zone, for that would take the zone away.
+pub(super) fn undo(event: &json::EventJson, name: &str) -> Option<String> {
+    if event.zones.iter().any(|zone| zone.created) {
+        return None;
+    }
+    let line = format!("conn3ction revert r{}", event.revision);
+    // The zone comes back whole or not at all; what the event did elsewhere is not what was asked about.
+    let is_whole = event.zones.iter().any(|zone| zone.deleted) || event.change_count == 1;
+    let bare = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+    let at = |change: &&json::ChangeJson| bare(&change.name) == bare(name);
+    let change = event.changes.iter().find(at).or(event.changes.first());
+    Some(match change {
+        Some(change) if !is_whole => format!("{line} --name {}", change.name),
+        _ => line,
+    })
+}
+
 /// Plans, shows the plan, asks, and does exactly this.
 async fn rollback<T: Serialize>(
     client: &Client,
@@ -98,30 +115,36 @@ async fn rollback<T: Serialize>(
     let asked = serde_json::to_vec(body).map_err(bad)?;
     let response = client.write(Method::POST, client.url(path, &[("dry_run", Some("true"))]), Some(asked)).await?;
     let plan: json::Plan = client.decode(response).await?;
-    if printer.for_programs() {
-        if client.global.dry_run {
-            printer.json_lines(&[plan]);
-            return Ok(());
-        }
-    } else {
-        show(client, printer, &plan, title).await;
+    if client.global.dry_run && printer.for_programs() {
+        printer.json_lines(&[plan]);
+        return Ok(());
     }
-    if !plan.conflicts.is_empty() {
-        let sets = if plan.conflicts.len() == 1 { "set was" } else { "sets were" };
-        let failure = format!("{} {sets} changed since; nothing was done", plan.conflicts.len());
-        return Err(Failure::Conflict(failure));
+    // Programs get the event; who runs them sees the plan all the same.
+    show(client, &printer.aside(), &plan, title).await;
+    if let Some(first) = plan.conflicts.first() {
+        let (count, sets) = (plan.conflicts.len(), if plan.conflicts.len() == 1 { "set was" } else { "sets were" });
+        let before = plan.reverts.unwrap_or_default().saturating_sub(1);
+        let way = "narrow it with --name N [--type T], or bring back what was before";
+        return Err(Failure::Conflict(format!(
+            "{count} {sets} changed since; nothing was done\n{way}: conn3ction restore {} --to r{before}",
+            first.zone
+        )));
     }
     let summary = summary(&plan);
     if plan.zones.is_empty() {
-        printer.note("nothing to change: it is so already");
+        unchanged(printer, &plan, "nothing to change: it is so already");
         return Ok(());
     }
     if client.global.dry_run {
         printer.note(&format!("{summary}. Nothing was done."));
         return Ok(());
     }
-    if client.global.yes {
+    if client.global.yes || !is_asked() {
         printer.note(&summary);
+    }
+    if !client.global.yes && !is_asked() && printer.for_programs() {
+        // So that it can be looked at, and applied by `apply`.
+        printer.json_lines(&[&plan]);
     }
     if !confirmed(&format!("{summary}. Apply exactly this?"), client.global.yes)? {
         return Ok(());
@@ -129,13 +152,15 @@ async fn rollback<T: Serialize>(
     let body = serde_json::to_vec(&plan.apply).map_err(bad)?;
     let response = client.write(Method::POST, client.url(path, &[]), Some(body)).await?;
     let settled = client.settled(&response).await?;
-    let event: json::EventJson = client.decode(response).await?;
-    if printer.for_programs() {
-        printer.json_lines(&[event]);
-        return Ok(());
-    }
     let views = settled.map(|views| format!("; {views}")).unwrap_or_default();
+    let Some(event) = client.event(response).await else {
+        printer.note(&format!("done{views}"));
+        return Ok(());
+    };
     let clear = caches_clear(&event.time, plan.cache_seconds);
+    if printer.for_programs() {
+        printer.json_lines(&[&event]);
+    }
     printer.note(&format!("r{} {}{views}; caches clear by {clear}", event.revision, event.kind));
     Ok(())
 }

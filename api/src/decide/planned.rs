@@ -113,6 +113,13 @@ impl Planned {
         Refusal::of(items).map_or(Ok(zones), Err)
     }
 
+    /// Its zones that are to be new and are not, where they are known by their serials.
+    pub(crate) fn older<S: State + ?Sized>(&self, state: &S) -> Vec<BadItem> {
+        let PlannedScope::Serials(before) = &self.scope else { return Vec::new() };
+        let new = self.zones.iter().zip(before).filter(|(_, before)| before.serial.is_none());
+        new.filter_map(|(zone, before)| before.differs(state, &zone.zone)).collect()
+    }
+
     fn changed<S: State + ?Sized>(&self, state: &S) -> Vec<BadItem> {
         let at = self.planned_at;
         match (&self.scope, &self.content) {

@@ -26,7 +26,7 @@ use super::{
     writing,
 };
 use crate::{
-    decide::{Command, Envelope, Intent, MAX_DELTAS, MAX_OCTETS, Refusal, octets, planned::Planned},
+    decide::{Command, Envelope, Intent, Live, MAX_DELTAS, MAX_OCTETS, Refusal, octets, planned::Planned},
     past::{
         take::{Past, Taking},
         wire::{Taken, VersionInput},
@@ -98,6 +98,10 @@ impl Import {
                 }
             };
             if dry_run {
+                let state = Live::new(self.node.store.now());
+                if let Some(refusal) = Refusal::of(taking.planned.older(&state)) {
+                    return Err(refusal.into());
+                }
                 self.taken.events += 1;
                 continue;
             }

@@ -59,8 +59,26 @@ impl Restore {
         if signed(&self.then, zone) {
             return Err(Refusal::one(rules::was_signed_elsewhere(zone)));
         }
+        if let Some(name) = self.unheard_of(state.view()) {
+            let detail = format!("{} never had a record in {shown}", name.without_dot());
+            return refuse(RefusalKind::RecordNotFound, detail, "look whether the name is spelt right".into());
+        }
         let changed = expected.and_then(|expected| self.part.changed(state, expected));
         changed.map_or(Ok(()), |item| Err(Refusal::one(item)))
+    }
+
+    /// The name asked for, if neither it nor, where they are meant, those below it were ever in the zone: it is misspelt.
+    fn unheard_of(&self, now: &View) -> Option<&Name> {
+        let apex = &self.part.zone;
+        let had = |name: &Name| now.steps(apex, name).any(|step| !step.changes.is_empty());
+        match &self.part.within {
+            Within::Zone => None,
+            Within::Owner(name) | Within::Type(name, ..) => (!had(name)).then_some(name),
+            Within::Under(top) => {
+                let below = |view: &View| view.zone(apex).and_then(|zone| zone.subtree_changed(top)).is_some();
+                (!had(top) && !below(now) && !below(&self.then)).then_some(top)
+            }
+        }
     }
 
     /// Hands the differences to `sink` in their order and tells what they come to.

@@ -1,0 +1,138 @@
+//! What a server's refusal means at the command line: the verb to type instead of the request to send.
+
+use conn3ction_schemas::json;
+
+use super::client::{Client, Failure};
+use crate::http::nearest;
+
+/// Zones that are listed; of more their number is said.
+const LISTED: usize = 5;
+
+/// The failure with hints for who types verbs. Where a zone is missing, the server is asked which there are.
+pub(super) async fn ours(failure: Failure, client: &Client) -> Failure {
+    let Failure::Refused(mut problem) = failure else { return failure };
+    if let Some((flag, rest)) = flag(&problem.detail) {
+        // The header stands in no command.
+        problem.detail = format!("{flag} {rest}");
+        problem.errors.clear();
+    }
+    let hint = match &*problem.kind {
+        "/problems/token-needed" if problem.detail.contains("need") => Some("set CONN3CTION_TOKEN"),
+        "/problems/token-needed" => Some("look at CONN3CTION_TOKEN"),
+        "/problems/changed-since" => Some("look at what changed, then plan it again"),
+        "/problems/record-exists" => Some("`set` replaces it"),
+        "/problems/cname-conflict" => Some("delete the one or the other before it, in the same file of apply"),
+        _ => None,
+    };
+    let mut zones = None;
+    if problem.errors.is_empty() && (hint.is_some() || missing(&problem.detail).is_some()) {
+        problem.errors.push(json::ProblemError { detail: problem.detail.clone(), ..json::ProblemError::default() });
+    }
+    for error in &mut problem.errors {
+        if let Some(name) = missing(&error.detail) {
+            if zones.is_none() {
+                let found: Result<Vec<json::ZoneJson>, _> = client.get(client.url(&["zones"], &[])).await;
+                let mut names: Vec<String> = found.unwrap_or_default().into_iter().map(|zone| zone.name).collect();
+                names.sort_unstable();
+                zones = Some(names);
+            }
+            let is_owner = error.detail.ends_with(OUTSIDE);
+            error.hint = Some(about_zones(name, is_owner, zones.as_deref().unwrap_or_default()));
+        } else if let Some(hint) = hint {
+            // What a verb said is nearer to what was typed.
+            let is_ours = error.hint.as_ref().is_some_and(|hint| hint.contains("conn3ction "));
+            error.hint = if is_ours { error.hint.take() } else { Some(hint.into()) };
+        }
+    }
+    Failure::Refused(problem)
+}
+
+/// How the server says that a name lies in no zone.
+const OUTSIDE: &str = " is in no zone here";
+
+/// The name that has no zone, or is none.
+fn missing(detail: &str) -> Option<&str> {
+    if let Some(rest) = detail.strip_prefix("no zone ") {
+        return rest.split([' ', ',', ':']).next().filter(|name| !name.is_empty());
+    }
+    [OUTSIDE, " is no zone here", " never was a zone here"].iter().find_map(|end| detail.strip_suffix(end))
+}
+
+/// The option that was sent as a header, and what is wrong with it.
+fn flag(detail: &str) -> Option<(&'static str, &str)> {
+    let flags = [("the header conn3ction-reason ", "-m"), ("the header conn3ction-actor ", "--actor")];
+    flags.iter().find_map(|(header, flag)| Some((*flag, detail.strip_prefix(header)?)))
+}
+
+fn about_zones(name: &str, is_owner: bool, zones: &[String]) -> String {
+    let here = match zones {
+        [] => "there is no zone here".to_owned(),
+        few if few.len() <= LISTED => format!("zones here: {}", few.join(", ")),
+        many => format!("{} zones are here: conn3ction zone list", many.len()),
+    };
+    let labels = |name: &str| name.split('.').count();
+    // The last labels of the name, as many as the zone has.
+    let end = |zone: &str| {
+        let start = name.rmatch_indices('.').nth(labels(zone).checked_sub(1)?).map_or(0, |(at, _)| at + 1);
+        Some(&name[start..]).filter(|end| labels(end) == labels(zone))
+    };
+    if let Some(zone) = zones.iter().filter(|zone| !is_owner && end(zone) == Some(zone)).max_by_key(|zone| zone.len()) {
+        return format!("{name} is a name in the zone {zone}");
+    }
+    let near = zones.iter().filter(|zone| end(zone).is_some_and(|end| nearest(end, [&***zone].into_iter()).is_some()));
+    let near: Vec<_> =
+        near.map(|zone| format!("{}{zone}", end(zone).map_or("", |end| &name[..name.len() - end.len()]))).collect();
+    match &near[..] {
+        [] if !is_owner => here,
+        [] if !name.contains('.') => {
+            let zone = zones.first().map_or("example.org", String::as_str);
+            format!("{here}; a name is written whole, such as {name}.{zone}")
+        }
+        [] => {
+            let (_, parent) = name.split_once('.').unwrap_or(("", name));
+            // Nobody who forgot a zone means a top-level domain.
+            let zone = if parent.contains('.') { parent } else { name };
+            format!("{here}; to make one: conn3ction zone create {zone}")
+        }
+        near => format!("{here}; did you mean {}?", near.join(" or ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_zone_is_told_with_the_nearest_or_with_the_verb_that_makes_it() {
+        let zones = ["example.local".to_owned(), "shop.example".to_owned()];
+        for (name, is_owner, told) in [
+            ("www.shop.exmaple", true, "did you mean www.shop.example?"),
+            ("shop.exmaple", false, "did you mean shop.example?"),
+            ("b.shop.test", true, "to make one: conn3ction zone create shop.test"),
+            ("shop.test", true, "to make one: conn3ction zone create shop.test"),
+            ("www", true, "a name is written whole, such as www.example.local"),
+            ("nope.test", false, "zones here: example.local, shop.example"),
+            ("api.example.local", false, "api.example.local is a name in the zone example.local"),
+        ] {
+            let hint = about_zones(name, is_owner, &zones);
+            assert!(hint.ends_with(told), "{name}: {hint}");
+        }
+        assert_eq!(about_zones("a.test", false, &[]), "there is no zone here");
+        let many: Vec<_> = (0..9).map(|number| format!("z{number}.far")).collect();
+        assert!(about_zones("a.test", false, &many).starts_with("9 zones are here: conn3ction zone list"));
+    }
+
+    #[test]
+    fn the_name_is_found_in_what_the_server_says() {
+        for (detail, name) in [
+            ("b.shop.test is in no zone here", Some("b.shop.test")),
+            ("no zone nowhere", Some("nowhere")),
+            ("no zone nowhere at r3", Some("nowhere")),
+            ("nope.example never was a zone here", Some("nope.example")),
+            ("nope is no zone here", Some("nope")),
+            ("x has no A set", None),
+        ] {
+            assert_eq!(missing(detail), name, "{detail}");
+        }
+    }
+}
