@@ -399,11 +399,15 @@ fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow:
     };
     let faulty = serve(
         "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n\
-         tokens-file = 1\n",
+         dns-listn = 1\n",
         &[],
     )?;
     assert_eq!(faulty.code, 1, "{faulty:?}");
-    assert!(faulty.err.contains("tokens-file"), "unknown keys are refused: {faulty:?}");
+    // A line each, those of the file with theirs; a flag is nobody's line.
+    let told: Vec<_> = faulty.err.lines().collect();
+    let place = |line| format!("  {}, line {line}: ", file.display());
+    assert_eq!(told[1], format!("{}dns-listn: is no setting; did you mean dns-listen?", place(6)), "{faulty:?}");
+    assert!(told[2].starts_with(&format!("{}http-listen: 0.0.0.0:0 can be reached", place(1))), "{faulty:?}");
     let faulty = serve(
         "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
         &["--dns-notify", "nobody"],

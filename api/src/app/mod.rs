@@ -49,7 +49,7 @@ pub struct Node {
 ///
 /// Whatever kept the node from starting; every fault of the settings together.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let config = settings.with_file().map_err(|fault| anyhow::anyhow!("{fault}"))?.check().map_err(|faults| {
+    let config = settings.resolve().map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
     })?;

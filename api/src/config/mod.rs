@@ -1,8 +1,9 @@
 //! Settings: environment = flag = key of one optional TOML file. Every fault is found before a port is bound.
 
 mod check;
+mod file;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf};
 
 use conn3ction_dns::{Suffix, server::AddressList};
 use conn3ction_schemas::{Name, When};
@@ -218,8 +219,8 @@ impl Etcd {
     }
 }
 
-impl std::fmt::Debug for Etcd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Etcd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Etcd")
             .field("endpoints", &self.endpoints)
             .field("records_prefix", &self.records_prefix)
@@ -231,11 +232,22 @@ impl std::fmt::Debug for Etcd {
 }
 
 /// What is wrong with one setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}: {detail}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The setting's flag name.
-    pub setting: &'static str,
+    /// `FILE, line 3`, where the setting stands in a file.
+    pub place: Option<String>,
+    /// The setting's flag name; empty for a line that cannot be read.
+    pub setting: Cow<'static, str>,
     /// What is wrong and how to mend it.
     pub detail: String,
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.place.as_deref(), Some(&*self.setting), Some(&*self.detail)];
+        let parts: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        f.write_str(&parts.join(": "))
+    }
+}
+
+impl std::error::Error for Fault {}
