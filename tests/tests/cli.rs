@@ -89,7 +89,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
          "NAME TTL TYPE VALUES\nexample.local 60 NS localhost.\nexample.local 60 SOA localhost. hostmaster.example.local. 1 60 30 1209600 60", ""),
         ("get nothing.example.local", "", 1, "", "conn3ction: nothing.example.local has no record set that fits"),
         ("--dry-run delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
-         "0 created, 0 replaced, 1 deleted; old answers stay cached up to 30 s. Nothing was done (planned at 1:4)."),
+         "0 created, 0 replaced, 1 deleted; old answers stay cached up to 30 s. Nothing was done (planned at r4)."),
         ("delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
          "r5 records-changed; example.local serial 5; answers r5"),
         ("apply -", "# both at once\nset a.example.local. TXT '\"two\" \"texts\"' --ttl 5\nset b.example.local A 10.0.0.9\n", 0,

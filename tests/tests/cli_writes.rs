@@ -181,6 +181,22 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
         assert!(ran.code == code && ran.err.contains(told), "{line}: {ran:?}");
         assert!(!ran.err.contains("/zones") && !ran.err.contains("/changes"), "{line}: {ran:?}");
     }
+    std::fs::write(&file, format!("{ZONE}www 60 A 10.0.0.3\n"))?;
+    done(&server, "zone create cut.example")?;
+    done(&server, "set gone.cut.example A 10.0.0.1")?;
+    let replaced = done(&server, &format!("import cut.example {file} --mode replace"))?;
+    let warned = "warning: 1 record set that the file does not have is gone; undo: conn3ction revert r9\n";
+    assert!(replaced.err.ends_with(warned), "{replaced:?}");
+    let spaced = run(&server, "zone create 'bad zone", "")?;
+    assert!(spaced.code == 2 && spaced.err.contains("a name has no spaces"), "{spaced:?}");
+    let usage = run(&server, "delete", "")?.err;
+    assert!(usage.contains("Usage: conn3ction delete <NAME> <TYPE|ANY>"), "{usage}");
+    for (line, told) in
+        [("sett a A x", "conn3ction: no verb \"sett\"; did you mean set?\n"), ("--json sett", "\"cli:usage\"")]
+    {
+        let ran = run(&server, line, "")?;
+        assert!(ran.code == 2 && ran.err.contains(told), "{ran:?}");
+    }
     let long = run(&server, &format!("set a.shop.example A 10.0.0.1 -m {}", "x".repeat(1025)), "")?;
     assert!(long.code == 1 && long.err.contains(": -m has more than 1024 octets\n"), "{long:?}");
     // What `log` of a name recommends works, and undoes nothing else.
@@ -189,10 +205,10 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
     assert!(log.contains(undo), "{log}");
     assert!(log.lines().any(|line| line.starts_with("r2 ") && !line.contains("undo")), "the zone's creation: {log}");
     let undone = done(&server, "revert r5 --name api.shop.example -y")?;
-    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r7 reverted"), "{undone:?}");
+    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r10 reverted"), "{undone:?}");
     let gone = done(&server, "zone delete shop.example -y")?;
-    assert!(gone.err.contains("r8 zone-deleted; shop.example with its 5 record sets; answers r8"), "{gone:?}");
-    assert!(gone.err.contains("undo: conn3ction revert r8"), "{gone:?}");
+    assert!(gone.err.contains("r11 zone-deleted; shop.example with its 5 record sets; answers r11"), "{gone:?}");
+    assert!(gone.err.contains("undo: conn3ction revert r11"), "{gone:?}");
     Ok(())
 }
 

@@ -223,7 +223,10 @@ fn duration(text: &str) -> Result<String, &'static str> {
 
 /// Runs the command line that the process was given.
 pub async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
     let (color, is_json) = (cli.global.color, cli.global.json || cli.global.output == Output::Json);
     match run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -236,6 +239,32 @@ pub async fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Help and version, or what is wrong with the arguments: as an object, too, and with one nearest verb instead of all that
+/// share a letter.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let code = ExitCode::from(error.exit_code() as u8);
+    let verb = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(verb)) if error.kind() == ErrorKind::InvalidSubcommand => Some(verb),
+        _ => None,
+    };
+    let command = Cli::command();
+    let verbs = command.get_subcommands().flat_map(|verb| std::iter::once(verb).chain(verb.get_subcommands()));
+    let hint = verb.and_then(|verb| crate::http::nearest(verb, verbs.map(clap::Command::get_name)));
+    let is_json = |argument: std::ffi::OsString| argument == "--json" || argument == "-ojson";
+    if error.use_stderr() && std::env::args_os().any(is_json) {
+        let text = error.render().to_string();
+        let text = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
+        output::problem(&Failure::Usage(text.trim_start_matches("error: ").into()));
+    } else if let (Some(verb), Some(hint)) = (verb, hint) {
+        output::failure(&Failure::Usage(format!("no verb {verb:?}; {hint}")), output::Color::Auto);
+    } else {
+        // Nobody reads it then.
+        let _ = error.print();
+    }
+    code
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {

@@ -84,6 +84,7 @@ impl Row for json::Record {
 #[derive(Debug, clap::Args)]
 pub(super) struct Write {
     /// The owner name.
+    #[arg(value_parser = name)]
     name: String,
     /// The record type.
     #[arg(value_name = "TYPE")]
@@ -153,6 +154,15 @@ fn beside_cname(failure: Failure, asked: &json::ChangeInput) -> Failure {
     Failure::Refused(problem)
 }
 
+/// A name to be written to. The DNS takes spaces in labels; who types one has most likely forgotten a quote or a dot.
+pub(super) fn name(text: &str) -> Result<String, &'static str> {
+    if text.contains(char::is_whitespace) {
+        Err("a name has no spaces; a space in a label is \\032")
+    } else {
+        Ok(text.into())
+    }
+}
+
 /// A number of seconds.
 fn seconds(text: &str) -> Result<u32, String> {
     if let Some(ttl) = text.parse().ok().and_then(|secs| Ttl::from_secs(secs).ok()) {
@@ -169,6 +179,7 @@ fn seconds(text: &str) -> Result<u32, String> {
 #[derive(Debug, clap::Args)]
 pub(super) struct Delete {
     /// The owner name.
+    #[arg(value_parser = name)]
     name: String,
     /// The record type, or ANY for all of the name.
     #[arg(value_name = "TYPE|ANY")]
@@ -245,6 +256,15 @@ pub(super) async fn written(client: &Client, printer: &Printer, response: reqwes
         }
     };
     printer.note(&format!("r{} {}; {zones}{views}{undo}", event.revision, event.kind));
+    let gone = event.changes.iter().filter(|change| change.after.is_none()).count() as u64;
+    if event.kind == "zone-imported" && gone > 0 {
+        let least = if event.change_count > event.changes.len() as u64 { "at least " } else { "" };
+        let (gone, are) = (sets(gone), if gone == 1 { "is" } else { "are" });
+        printer.note(&format!(
+            "warning: {least}{gone} that the file does not have {are} gone; undo: conn3ction revert r{}",
+            event.revision
+        ));
+    }
     Ok(())
 }
 
@@ -275,9 +295,10 @@ pub(super) fn show_plan(printer: &Printer, plan: &json::Plan) {
         printer.note(&format!("warning: {} {name}: {}", warning.kind, warning.detail));
     }
     let summary = &plan.summary;
+    let at = plan.decided_at.rsplit(':').next().unwrap_or_default();
     printer.note(&format!(
-        "{} created, {} replaced, {} deleted; old answers stay cached up to {} s. Nothing was done (planned at {}).",
-        summary.created, summary.replaced, summary.deleted, plan.cache_seconds, plan.decided_at
+        "{} created, {} replaced, {} deleted; old answers stay cached up to {} s. Nothing was done (planned at r{at}).",
+        summary.created, summary.replaced, summary.deleted, plan.cache_seconds
     ));
 }
 

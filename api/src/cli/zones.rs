@@ -10,7 +10,7 @@ use super::{
     apply,
     client::{Client, Failure},
     output::{Output, Printer, confirmed},
-    records::{dotted, sets, show_plan, written},
+    records::{dotted, name, sets, show_plan, written},
 };
 use crate::http::list::Row;
 
@@ -26,6 +26,7 @@ pub(super) enum Zone {
     /// Create a zone with SOA and NS.
     Create {
         /// Its apex.
+        #[arg(value_parser = name)]
         zone: String,
         /// A name server; repeat for more [default: localhost.].
         #[arg(long = "nameserver", value_name = "NAME")]
@@ -121,6 +122,7 @@ impl Row for json::ZoneJson {
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The zone's apex.
+    #[arg(value_parser = name)]
     zone: String,
     /// The master file, perhaps .gz; `-` is standard input. What `dig AXFR` prints is taken, too.
     file: String,
