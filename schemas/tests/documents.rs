@@ -82,6 +82,7 @@ fn shapes() -> Vec<Shape> {
         before,
         after,
     };
+    let warning = |name, line| Warning { kind: text("mixed-ttls"), name, line, detail: text("60 and 300") };
     let event = |committed_at, reason, zones, changes, restores, reverts| EventJson {
         revision: 1041,
         epoch: 1,
@@ -99,6 +100,7 @@ fn shapes() -> Vec<Shape> {
         changes,
         restores,
         reverts,
+        warnings: reverts.iter().map(|_| warning(None, None)).collect(),
         previous_hash: text(HASH),
         hash: text(HASH),
     };
@@ -147,7 +149,6 @@ fn shapes() -> Vec<Shape> {
         covers,
         detail: text("changed by r3"),
     };
-    let warning = |name, line| Warning { kind: text("mixed-ttls"), name, line, detail: text("60 and 300") };
     let apply_to =
         |if_match, file_sha256| ApplyTo { method: text("POST"), path: text("/changes"), if_match, file_sha256 };
     let plan = |reason, zones, changes, restores, reverts, conflicts, warnings, apply_to| Plan {

@@ -125,7 +125,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
           new.test. 60 IN NS ns1.new.test.\na.new.test. 60 IN A 10.0.0.1", ""),
         ("export new.test -o csv", "", 2, "", "conn3ction: export prints a master file; `get --zone` prints other forms"),
         ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere\nzones here: example.local, new.test"),
-        ("zone delete new.test", "", 2, "", "conn3ction: this needs --yes where nobody can be asked"),
+        ("zone delete new.test", "", 2, "", "Delete new.test. with its 3 record sets?\nconn3ction: this needs --yes where nobody can be asked"),
         ("zone delete new.test --yes", "", 0, "", "r10 zone-deleted; new.test with its 3 record sets; answers r10; undo: conn3ction revert r10"),
         ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
         ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10"),

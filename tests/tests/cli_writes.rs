@@ -149,7 +149,11 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
         ("set www.shop.example A 10.0.0.1 --zone shop.exmaple", 1, "did you mean shop.example?"),
         ("zone delete nope", 1, "nope is no zone here\n  zones here: example.local, shop.example\n"),
         ("restore nope.example --to r2", 1, "nope.example never was a zone here\n  zones here: "),
-        ("restore api.shop.example --to r2", 1, "api.shop.example is a name in the zone shop.example"),
+        (
+            "restore api.shop.example --to r2",
+            1,
+            "it is a name: conn3ction restore shop.example --name api.shop.example --to …",
+        ),
         (
             "restore shop.example --to r3 --name nope.shop.example -y",
             1,
@@ -187,6 +191,19 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
     let replaced = done(&server, &format!("import cut.example {file} --mode replace"))?;
     let warned = "warning: 1 record set that the file does not have is gone; undo: conn3ction revert r9\n";
     assert!(replaced.err.ends_with(warned), "{replaced:?}");
+    // What nobody will see is warned of when it is done.
+    done(&server, "set sub.cut.example NS ns.sub.cut.example.")?;
+    assert!(!done(&server, "set ns.sub.cut.example A 10.0.0.1")?.err.contains("warning"), "glue");
+    for (line, told) in [
+        ("set h.sub.cut.example A 10.0.0.1", "h.sub.cut.example. is none of its servers"),
+        ("set h.sub.cut.example TXT x", "sub.cut.example. is delegated, so h.sub.cut.example. TXT is never served"),
+    ] {
+        let warned = done(&server, line)?;
+        assert!(
+            warned.err.starts_with("warning: below-delegation: ") && warned.err.contains(told),
+            "{line}: {warned:?}"
+        );
+    }
     let spaced = run(&server, "zone create 'bad zone", "")?;
     assert!(spaced.code == 2 && spaced.err.contains("a name has no spaces"), "{spaced:?}");
     let usage = run(&server, "delete", "")?.err;
@@ -205,10 +222,12 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
     assert!(log.contains(undo), "{log}");
     assert!(log.lines().any(|line| line.starts_with("r2 ") && !line.contains("undo")), "the zone's creation: {log}");
     let undone = done(&server, "revert r5 --name api.shop.example -y")?;
-    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r10 reverted"), "{undone:?}");
+    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r14 reverted"), "{undone:?}");
+    let asked = run(&server, "zone delete shop.example", "")?;
+    assert!(asked.code == 2 && asked.err.starts_with("Delete shop.example. with its 5 record sets?\n"), "{asked:?}");
     let gone = done(&server, "zone delete shop.example -y")?;
-    assert!(gone.err.contains("r11 zone-deleted; shop.example with its 5 record sets; answers r11"), "{gone:?}");
-    assert!(gone.err.contains("undo: conn3ction revert r11"), "{gone:?}");
+    assert!(gone.err.contains("r15 zone-deleted; shop.example with its 5 record sets; answers r15"), "{gone:?}");
+    assert!(gone.err.contains("undo: conn3ction revert r15"), "{gone:?}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::http::nearest;
 const LISTED: usize = 5;
 
 /// The failure with hints for who types verbs. Where a zone is missing, the server is asked which there are.
-pub(super) async fn ours(failure: Failure, client: &Client) -> Failure {
+pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) -> Failure {
     let Failure::Refused(mut problem) = failure else { return failure };
     if let Some((flag, rest)) = flag(&problem.detail) {
         // The header stands in no command.
@@ -37,7 +37,13 @@ pub(super) async fn ours(failure: Failure, client: &Client) -> Failure {
                 zones = Some(names);
             }
             let is_owner = error.detail.ends_with(OUTSIDE);
-            error.hint = Some(about_zones(name, is_owner, zones.as_deref().unwrap_or_default()));
+            let zones = zones.as_deref().unwrap_or_default();
+            let part = if is_owner { None } else { zone_above(name, zones) };
+            error.hint = Some(match part {
+                Some(zone) if is_restore => format!("it is a name: conn3ction restore {zone} --name {name} --to …"),
+                Some(zone) => format!("{name} is a name in the zone {zone}"),
+                None => about_zones(name, is_owner, zones),
+            });
         } else if let Some(hint) = hint {
             // What a verb said is nearer to what was typed.
             let is_ours = error.hint.as_ref().is_some_and(|hint| hint.contains("conn3ction "));
@@ -64,24 +70,29 @@ fn flag(detail: &str) -> Option<(&'static str, &str)> {
     flags.iter().find_map(|(header, flag)| Some((*flag, detail.strip_prefix(header)?)))
 }
 
+/// The last labels of `name`, as many as `zone` has.
+fn end<'n>(name: &'n str, zone: &str) -> Option<&'n str> {
+    let dots = zone.matches('.').count();
+    let start = name.rmatch_indices('.').nth(dots).map_or(0, |(at, _)| at + 1);
+    Some(&name[start..]).filter(|end| end.matches('.').count() == dots)
+}
+
+/// The zone that `name` lies in.
+fn zone_above<'z>(name: &str, zones: &'z [String]) -> Option<&'z String> {
+    zones.iter().filter(|zone| end(name, zone) == Some(zone)).max_by_key(|zone| zone.len())
+}
+
 fn about_zones(name: &str, is_owner: bool, zones: &[String]) -> String {
     let here = match zones {
         [] => "there is no zone here".to_owned(),
         few if few.len() <= LISTED => format!("zones here: {}", few.join(", ")),
         many => format!("{} zones are here: conn3ction zone list", many.len()),
     };
-    let labels = |name: &str| name.split('.').count();
-    // The last labels of the name, as many as the zone has.
-    let end = |zone: &str| {
-        let start = name.rmatch_indices('.').nth(labels(zone).checked_sub(1)?).map_or(0, |(at, _)| at + 1);
-        Some(&name[start..]).filter(|end| labels(end) == labels(zone))
-    };
-    if let Some(zone) = zones.iter().filter(|zone| !is_owner && end(zone) == Some(zone)).max_by_key(|zone| zone.len()) {
-        return format!("{name} is a name in the zone {zone}");
-    }
-    let near = zones.iter().filter(|zone| end(zone).is_some_and(|end| nearest(end, [&***zone].into_iter()).is_some()));
-    let near: Vec<_> =
-        near.map(|zone| format!("{}{zone}", end(zone).map_or("", |end| &name[..name.len() - end.len()]))).collect();
+    let near =
+        zones.iter().filter(|zone| end(name, zone).is_some_and(|end| nearest(end, [&***zone].into_iter()).is_some()));
+    let near: Vec<_> = near
+        .map(|zone| format!("{}{zone}", end(name, zone).map_or("", |end| &name[..name.len() - end.len()])))
+        .collect();
     match &near[..] {
         [] if !is_owner => here,
         [] if !name.contains('.') => {
@@ -112,11 +123,11 @@ mod tests {
             ("shop.test", true, "to make one: conn3ction zone create shop.test"),
             ("www", true, "a name is written whole, such as www.example.local"),
             ("nope.test", false, "zones here: example.local, shop.example"),
-            ("api.example.local", false, "api.example.local is a name in the zone example.local"),
         ] {
             let hint = about_zones(name, is_owner, &zones);
             assert!(hint.ends_with(told), "{name}: {hint}");
         }
+        assert_eq!(zone_above("api.example.local", &zones), Some(&zones[0]));
         assert_eq!(about_zones("a.test", false, &[]), "there is no zone here");
         let many: Vec<_> = (0..9).map(|number| format!("z{number}.far")).collect();
         assert!(about_zones("a.test", false, &many).starts_with("9 zones are here: conn3ction zone list"));

@@ -243,6 +243,7 @@ pub(super) async fn written(client: &Client, printer: &Printer, response: reqwes
         printer.json_lines(&[event]);
         return Ok(());
     }
+    warn(printer, &event.warnings);
     let zones = event.zones.iter().map(|zone| match zone.deleted {
         true => format!("{} with its {}", zone.name, sets(event.change_count)),
         false => format!("{} serial {}", zone.name, zone.serial),
@@ -290,16 +291,21 @@ pub(super) fn show_plan(printer: &Printer, plan: &json::Plan) {
         return;
     }
     show_changes(printer, &plan.changes, plan.change_count);
-    for warning in &plan.warnings {
-        let name = warning.name.as_deref().unwrap_or_default();
-        printer.note(&format!("warning: {} {name}: {}", warning.kind, warning.detail));
-    }
+    warn(printer, &plan.warnings);
     let summary = &plan.summary;
     let at = plan.decided_at.rsplit(':').next().unwrap_or_default();
     printer.note(&format!(
         "{} created, {} replaced, {} deleted; old answers stay cached up to {} s. Nothing was done (planned at r{at}).",
         summary.created, summary.replaced, summary.deleted, plan.cache_seconds
     ));
+}
+
+/// Warnings, a line each.
+pub(super) fn warn(printer: &Printer, warnings: &[json::Warning]) {
+    for warning in warnings {
+        let line = warning.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        printer.note(&format!("warning: {}{line}: {}", warning.kind, warning.detail));
+    }
 }
 
 /// Changes as git shows them: what goes in red, what comes in green.

@@ -9,7 +9,7 @@ use super::{
     age::told,
     client::{Client, Failure},
     output::{NOTE, Printer, confirmed, escape, is_asked},
-    records::{dotted, show_changes, unchanged},
+    records::{dotted, show_changes, unchanged, warn},
 };
 
 #[derive(Debug, clap::Args)]
@@ -183,9 +183,7 @@ async fn show(client: &Client, printer: &Printer, plan: &json::Plan, title: impl
             &escape(&format!("! {}  {}  {}", dotted(&conflict.name), conflict.rtype, conflict.detail)),
         );
     }
-    for warning in &plan.warnings {
-        printer.note(&format!("warning: {}: {}", warning.kind, warning.detail));
-    }
+    warn(printer, &plan.warnings);
 }
 
 /// `0 created, 1 replaced, 0 deleted; serial 57 -> 58; old answers stay cached up to 300 s`.

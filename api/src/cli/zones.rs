@@ -9,7 +9,7 @@ use reqwest::{Method, Response, Url, header::HeaderMap};
 use super::{
     apply,
     client::{Client, Failure},
-    output::{Output, Printer, confirmed},
+    output::{Output, Printer, confirmed, is_asked},
     records::{dotted, name, sets, show_plan, written},
 };
 use crate::http::list::Row;
@@ -99,6 +99,9 @@ async fn delete(zone: &str, client: &Client, printer: &Printer) -> Result<(), Fa
         return Ok(());
     }
     let question = format!("Delete {} with its {}?", dotted(zone), sets(plan.change_count));
+    if !client.global.yes && !is_asked() {
+        printer.note(&question);
+    }
     if !confirmed(&question, client.global.yes)? {
         return Ok(());
     }

@@ -200,7 +200,8 @@ fn limits_hold_per_set_and_per_name() {
 fn plans_warn_of_what_is_hidden_or_laid_open() {
     let state = example(&["cut.example. NS ns.cut.example.", "ns.cut.example. A 192.0.2.1", "x.new.example. TXT y"]);
     for (intent, expected) in [
-        (changes(&["set a.cut.example. A 192.0.2.1"]), None),
+        (changes(&["set a.cut.example. A 192.0.2.1"]), Some(WarningKind::BelowDelegation)),
+        (changes(&["set ns.cut.example. AAAA ::1"]), None),
         (changes(&["set a.cut.example. TXT x"]), Some(WarningKind::BelowDelegation)),
         (changes(&["set cut.example. TXT x"]), Some(WarningKind::BelowDelegation)),
         (changes(&["delete cut.example. NS"]), Some(WarningKind::DelegationRemoved)),

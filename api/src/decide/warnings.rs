@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use conn3ction_schemas::{Name, RecordType, Serial, SetKey};
+use conn3ction_schemas::{Name, RecordSet, RecordType, Serial, SetKey, json};
 
-use super::{
-    state::State,
-    work::{Outcome, Work},
-};
+use super::{state::State, work::Work};
 
 /// Names listed of what a new zone hides; the rest is counted.
 const MAX_HIDDEN: usize = 100;
@@ -71,6 +68,12 @@ impl Warning {
         Self { kind, name: name.clone(), detail: detail.into() }
     }
 
+    /// As it is shown.
+    pub(crate) fn shown(&self) -> json::Warning {
+        let kind = self.kind.as_str().into();
+        json::Warning { kind, name: Some(self.name.without_dot()), line: None, detail: self.detail.clone() }
+    }
+
     pub(crate) fn serial_not_greater(zone: &Name, asked: Serial, present: Serial, next: Serial) -> Self {
         let detail = format!("serial {asked} is not greater than {present} (RFC 1982); the zone goes on with {next}");
         Self::new(WarningKind::SerialNotGreater, zone, detail)
@@ -91,32 +94,60 @@ pub(super) fn outcome<S: State + ?Sized>(work: &Work<'_, S>, warnings: &mut Vec<
             warnings.push(Warning::delegation_removed(owner));
         }
         if set.after.is_some() && set.before.is_none() {
-            let found = hidden(work, &set);
+            let found = hidden(zone, owner, rtype, &|owner, rtype| work.get(&id(zone, owner, rtype)));
             warnings.extend(found.into_iter().filter(|warning| seen.insert((warning.kind, warning.name.clone()))));
         }
     }
 }
 
-fn hidden<S: State + ?Sized>(work: &Work<'_, S>, set: &Outcome<'_>) -> Option<Warning> {
-    let (zone, owner, rtype) = (&set.id.zone, &set.id.owner, set.id.key.rtype);
-    let is_glue = matches!(rtype, RecordType::A | RecordType::AAAA);
+/// Warns of the record sets of `made` (zone, owner and type) that are never served, on the state that they stand in.
+pub(crate) fn never_served<'a, S: State + ?Sized>(
+    state: &S,
+    made: impl Iterator<Item = (&'a Name, &'a Name, RecordType)>,
+) -> Vec<Warning> {
+    let found = made.filter_map(|(zone, owner, rtype)| {
+        let get = |owner: &Name, rtype| state.set(zone, owner, SetKey::of(rtype)).map(|held| held.set);
+        hidden(zone, owner, rtype, &get)
+    });
+    let mut seen = BTreeSet::new();
+    found.filter(|warning| seen.insert((warning.kind, warning.name.clone()))).collect()
+}
+
+fn hidden(
+    zone: &Name,
+    owner: &Name,
+    rtype: RecordType,
+    get: &dyn Fn(&Name, RecordType) -> Option<RecordSet>,
+) -> Option<Warning> {
+    let is_address = matches!(rtype, RecordType::A | RecordType::AAAA);
     let at_cut = matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG);
-    let delegated = work.get(&id(zone, owner, RecordType::NS)).is_some() && owner != zone;
-    if rtype == RecordType::DS && !delegated {
+    let servers = |cut: &Name| if cut == zone { None } else { get(cut, RecordType::NS) };
+    let is_glue = |servers: &RecordSet| {
+        let mut targets = servers.rdata().iter().filter_map(|rdata| rdata.target(RecordType::NS));
+        is_address && targets.any(|target| target == *owner)
+    };
+    let delegated = servers(owner);
+    if rtype == RecordType::DS && delegated.is_none() {
         let detail = "a DS stands beside the NS of a delegation, and there is none here";
         return Some(Warning::new(WarningKind::DsWithoutDelegation, owner, detail));
     }
-    if delegated && !is_glue && !at_cut {
+    if delegated.is_some_and(|servers| !is_glue(&servers)) && !at_cut {
         let detail = format!("{owner} is delegated, so its {rtype} is never served from {zone}");
         return Some(Warning::new(WarningKind::BelowDelegation, owner, detail));
     }
     for above in between(zone, owner) {
-        if work.get(&id(zone, &above, RecordType::DNAME)).is_some() {
+        if get(&above, RecordType::DNAME).is_some() {
             let detail = format!("{above} is a DNAME, so {owner} is never served");
             return Some(Warning::new(WarningKind::BelowDname, owner, detail));
         }
-        if &above != zone && !is_glue && work.get(&id(zone, &above, RecordType::NS)).is_some() {
-            let detail = format!("{above} is delegated, so {owner} {rtype} is never served from {zone}");
+        if servers(&above).is_some_and(|servers| !is_glue(&servers)) {
+            let detail = match is_address {
+                // Whose glue else it may be would have to be searched for.
+                true => format!(
+                    "{above} is delegated and {owner} is none of its servers, so this {rtype} is at most glue of another delegation"
+                ),
+                false => format!("{above} is delegated, so {owner} {rtype} is never served from {zone}"),
+            };
             return Some(Warning::new(WarningKind::BelowDelegation, owner, detail));
         }
     }

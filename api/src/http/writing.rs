@@ -12,7 +12,7 @@ use conn3ction_ledger::{
     committer::{Outcome, SubmitError},
 };
 use conn3ction_schemas::{
-    Revision,
+    Kind, Revision,
     event::{Hash, Idempotency, chunk},
     json,
 };
@@ -24,7 +24,10 @@ use super::{
     reading,
     request::Caller,
 };
-use crate::decide::{BadItem, Command, Envelope, Intent, Place, Refusal, RefusalKind};
+use crate::decide::{
+    BadItem, Command, Envelope, Intent, Live, Place, Refusal, RefusalKind,
+    warnings::{self, Warning},
+};
 
 /// A request to change something, as HTTP carries it.
 pub(crate) struct Order {
@@ -108,7 +111,9 @@ impl Answer {
         let response = match &self {
             Self::Plan(plan) => return Ok((StatusCode::OK, Json(plan)).into_response()),
             Self::Committed(event) => {
-                (StatusCode::CREATED, Json(super::events::alone(node, event).await?)).into_response()
+                let mut row = super::events::alone(node, event).await?;
+                row.warnings = never_served(node, event);
+                (StatusCode::CREATED, Json(row)).into_response()
             }
             Self::Unchanged { event: Some(event), replayed, .. } => {
                 let code = if *replayed { StatusCode::CREATED } else { StatusCode::OK };
@@ -118,6 +123,19 @@ impl Answer {
         };
         Ok(self.stamp(node, response))
     }
+}
+
+/// Warnings of sets that a change set made and nobody will see. What comes with a plan or a file is warned of there.
+fn never_served(node: &Shared, event: &Event) -> Vec<json::Warning> {
+    let (Kind::RecordsChanged, Body::Inline(chunks)) = (event.header.kind, &event.body) else { return Vec::new() };
+    let deltas = chunks.iter().flat_map(|chunk| chunk::deltas(chunk)).flatten();
+    let made: Vec<_> = deltas.filter(|delta| delta.before.is_none() && delta.after.is_some()).collect();
+    let made = made.iter().filter_map(|delta| {
+        let zone = &event.header.zones.get(delta.zone as usize)?.zone;
+        Some((zone, &delta.owner, delta.key.rtype))
+    });
+    let state = Live::new(node.store.at(event.revision().into()));
+    warnings::never_served(&state, made).iter().map(Warning::shown).collect()
 }
 
 /// Commits `intent`, or plans it.

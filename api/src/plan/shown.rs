@@ -38,12 +38,7 @@ impl Findings {
 
     /// Adds a warning.
     pub fn warn(&mut self, warning: &Warning) {
-        self.add(json::Warning {
-            kind: warning.kind.as_str().into(),
-            name: Some(warning.name.without_dot()),
-            line: None,
-            detail: warning.detail.clone(),
-        });
+        self.add(warning.shown());
     }
 
     /// Adds a warning about a line of a master file.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{SetJson, is_false, record::key_texts};
+use super::{SetJson, Warning, is_false, record::key_texts};
 use crate::{
     Delta, EventHeader, Kind, Name, ZoneChange,
     event::{SealedHeader, ZoneLife},
@@ -45,6 +45,9 @@ pub struct EventJson {
     /// The revision that was undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverts: Option<u64>,
+    /// What was done though it may surprise; only in the answer to the change set that made the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// The hash of the event before, in hex.
     pub previous_hash: String,
     /// The event's hash, in hex.
@@ -139,6 +142,7 @@ impl EventJson {
             changes,
             restores: of(header, Kind::Restored),
             reverts: of(header, Kind::Reverted),
+            warnings: Vec::new(),
             previous_hash: header.previous_hash.to_string(),
             hash: header.hash().to_string(),
         }
