@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use conn3ction_tests::{Conn3ction, Ran, binary};
+use conn3ction_tests::{Conn3ction, Ran, binary, shell};
 use serde_json::Value;
 
 fn server() -> anyhow::Result<(tempfile::TempDir, Conn3ction)> {
@@ -191,6 +191,13 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
     let replaced = done(&server, &format!("import cut.example {file} --mode replace"))?;
     let warned = "warning: 1 record set that the file does not have is gone; undo: conn3ction revert r9\n";
     assert!(replaced.err.ends_with(warned), "{replaced:?}");
+    // The line that is proposed does it.
+    done(&server, "set alias.cut.example CNAME www.cut.example.")?;
+    let beside = run(&server, "set alias.cut.example MX '10 mail.cut.example.", "")?;
+    let line = beside.err.split_once("to replace it: ").map(|(_, line)| line.trim()).unwrap_or_default();
+    let line = line.replace("conn3ction", &format!("{} --server http://{}", binary().display(), server.http));
+    assert!(shell(&line)?.contains("- alias.cut.example.  60  CNAME"), "{beside:?}");
+    assert!(run(&server, "get alias.cut.example", "")?.out.contains("10 mail.cut.example."));
     // What nobody will see is warned of when it is done.
     done(&server, "set sub.cut.example NS ns.sub.cut.example.")?;
     assert!(!done(&server, "set ns.sub.cut.example A 10.0.0.1")?.err.contains("warning"), "glue");
@@ -222,12 +229,12 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
     assert!(log.contains(undo), "{log}");
     assert!(log.lines().any(|line| line.starts_with("r2 ") && !line.contains("undo")), "the zone's creation: {log}");
     let undone = done(&server, "revert r5 --name api.shop.example -y")?;
-    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r14 reverted"), "{undone:?}");
+    assert!(undone.out.contains("-   10.0.0.3\n+   10.0.0.2\n") && undone.err.contains("r16 reverted"), "{undone:?}");
     let asked = run(&server, "zone delete shop.example", "")?;
     assert!(asked.code == 2 && asked.err.starts_with("Delete shop.example. with its 5 record sets?\n"), "{asked:?}");
     let gone = done(&server, "zone delete shop.example -y")?;
-    assert!(gone.err.contains("r15 zone-deleted; shop.example with its 5 record sets; answers r15"), "{gone:?}");
-    assert!(gone.err.contains("undo: conn3ction revert r15"), "{gone:?}");
+    assert!(gone.err.contains("r17 zone-deleted; shop.example with its 5 record sets; answers r17"), "{gone:?}");
+    assert!(gone.err.contains("undo: conn3ction revert r17"), "{gone:?}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use conn3ction_schemas::json;
 
 use super::client::{Client, Failure};
-use crate::http::nearest;
+use crate::http::{distance, nearest};
 
 /// Zones that are listed; of more their number is said.
 const LISTED: usize = 5;
@@ -88,25 +88,25 @@ fn about_zones(name: &str, is_owner: bool, zones: &[String]) -> String {
         few if few.len() <= LISTED => format!("zones here: {}", few.join(", ")),
         many => format!("{} zones are here: conn3ction zone list", many.len()),
     };
-    let near =
-        zones.iter().filter(|zone| end(name, zone).is_some_and(|end| nearest(end, [&***zone].into_iter()).is_some()));
-    let near: Vec<_> = near
-        .map(|zone| format!("{}{zone}", end(name, zone).map_or("", |end| &name[..name.len() - end.len()])))
-        .collect();
-    match &near[..] {
-        [] if !is_owner => here,
-        [] if !name.contains('.') => {
-            let zone = zones.first().map_or("example.org", String::as_str);
-            format!("{here}; a name is written whole, such as {name}.{zone}")
-        }
-        [] => {
-            let (_, parent) = name.split_once('.').unwrap_or(("", name));
-            // Nobody who forgot a zone means a top-level domain.
-            let zone = if parent.contains('.') { parent } else { name };
-            format!("{here}; to make one: conn3ction zone create {zone}")
-        }
-        near => format!("{here}; did you mean {}?", near.join(" or ")),
+    let near = zones.iter().filter_map(|zone| {
+        let end = end(name, zone)?;
+        nearest(end, std::iter::once(zone.as_str()))?;
+        Some((distance(end, zone), format!("{}{zone}", &name[..name.len() - end.len()])))
+    });
+    if let Some((_, near)) = near.min() {
+        return format!("{here}; did you mean {near}?");
     }
+    if !is_owner {
+        return here;
+    }
+    if !name.contains('.') {
+        let zone = zones.first().map_or("example.org", String::as_str);
+        return format!("{here}; a name is written whole, such as {name}.{zone}");
+    }
+    let (_, parent) = name.split_once('.').unwrap_or(("", name));
+    // Nobody who forgot a zone means a top-level domain.
+    let zone = if parent.contains('.') { parent } else { name };
+    format!("{here}; to make one: conn3ction zone create {zone}")
 }
 
 #[cfg(test)]
@@ -129,6 +129,8 @@ mod tests {
         }
         assert_eq!(zone_above("api.example.local", &zones), Some(&zones[0]));
         assert_eq!(about_zones("a.test", false, &[]), "there is no zone here");
+        let like: Vec<_> = (10..30).map(|number| format!("z{number}.far")).collect();
+        assert!(about_zones("a.zz12.far", true, &like).ends_with("; did you mean a.z12.far?"));
         let many: Vec<_> = (0..9).map(|number| format!("z{number}.far")).collect();
         assert!(about_zones("a.test", false, &many).starts_with("9 zones are here: conn3ction zone list"));
     }

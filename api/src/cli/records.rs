@@ -143,10 +143,13 @@ fn beside_cname(failure: Failure, asked: &json::ChangeInput) -> Failure {
     let other = problem.detail.split_once(" would have a CNAME beside ").map(|(_, beside)| beside);
     let gone = if is_alias { other.filter(|other| !other.contains([' ', ','])).unwrap_or("ANY") } else { "CNAME" };
     let (name, rtype) = (&asked.name, asked.rtype.as_deref().unwrap_or_default());
-    let values = asked.values.clone().unwrap_or_default().join(" ");
+    let word = |value: &String| if value.contains(' ') { format!("\"{value}\"") } else { value.clone() };
+    let values: Vec<String> = asked.values.iter().flatten().map(word).collect();
+    let values = values.join(" ");
     // What printf or the shell would take for its own is not shown as a line to paste.
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_ ".contains(c));
-    if let (Some(_), true, [error]) = (other, plain(name) && plain(&values), &mut problem.errors[..]) {
+    let is_unquoted = asked.values.iter().flatten().all(|value| !value.contains('"'));
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_ \"".contains(c));
+    if let (Some(_), true, [error]) = (other, is_unquoted && plain(name) && plain(&values), &mut problem.errors[..]) {
         error.hint = Some(format!(
             "to replace it: printf 'delete {name} {gone}\\nset {name} {rtype} {values}\\n' | conn3ction apply -"
         ));

@@ -44,7 +44,7 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer}
 use crate::app::NodeState;
 pub(crate) use filter::glob_matches;
 use problem::{Problem, ProblemKind};
-pub(crate) use query::{nearest, wait};
+pub(crate) use query::{distance, nearest, wait};
 pub use serve::serve;
 
 /// What every handler is given.
