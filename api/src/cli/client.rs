@@ -1,6 +1,6 @@
-//! Requests to a server, or to a ledger directory served in this process, and what their failure means for exit codes.
+//! Requests to a server, or to a ledger directory served in this process.
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use conn3ction_schemas::json;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Global;
+pub(super) use super::failure::Failure;
 use crate::{app::Node, http::problem::ProblemKind};
 
 /// How often a write is sent before its outcome is given up as unknown. Each carries the same idempotency key.
@@ -31,97 +32,6 @@ pub(super) struct Settings {
     pub(super) at: Option<String>,
     /// `None`: do not wait for the views.
     pub(super) wait: Option<String>,
-}
-
-/// Why a verb did not do its work; each variant has its exit code.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// The server refused.
-    #[error("{}", told(.0))]
-    Refused(Box<json::Problem>),
-    /// Nothing has that name.
-    #[error("{0} has no record set that fits")]
-    NotFound(String),
-    /// The arguments make no sense together.
-    #[error("{0}")]
-    Usage(String),
-    /// A file could not be read or written.
-    #[error("{path}: {source}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The server cannot be reached, or what it says is no answer of ours.
-    #[error("{0}")]
-    Unreachable(String),
-    /// Some of it could not be taken, or differs, or the answer is no.
-    #[error("{0}")]
-    Left(String),
-    /// The chain does not pass through a pair that somebody kept.
-    #[error("{0}")]
-    Anchor(String),
-    /// Others changed since what was to be changed.
-    #[error("{0}")]
-    Conflict(String),
-    /// The views or the chain are not what the ledger says.
-    #[error("{0}")]
-    Mismatch(String),
-    /// The node could not run.
-    #[error("{0:#}")]
-    Serve(anyhow::Error),
-}
-
-/// Title and detail, which may begin with what the title says.
-fn told(problem: &json::Problem) -> String {
-    let begins =
-        problem.detail.get(..problem.title.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&problem.title));
-    if begins { problem.detail.clone() } else { format!("{}: {}", problem.title, problem.detail) }
-}
-
-impl Failure {
-    pub(super) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Refused(problem) => match problem.status {
-                409 | 412 => 3,
-                502..=504 => 4,
-                _ => 1,
-            },
-            Self::Conflict(_) => 3,
-            Self::Usage(_) => 2,
-            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) | Self::Left(_) => 1,
-            Self::Unreachable(_) => 4,
-            Self::Mismatch(_) => 5,
-        })
-    }
-
-    /// What `type` says behind `cli:` where there is no problem of a server.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "refused",
-            Self::NotFound(_) => "not-found",
-            Self::Usage(_) => "usage",
-            Self::File { .. } => "file",
-            Self::Unreachable(_) => "unreachable",
-            Self::Left(_) => "left",
-            Self::Anchor(_) => "anchor",
-            Self::Conflict(_) => "conflict",
-            Self::Mismatch(_) => "mismatch",
-            Self::Serve(_) => "serve",
-        }
-    }
-
-    fn io(error: &reqwest::Error, base: &Url) -> Self {
-        let mut text = format!("no answer from {base}");
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Self::Unreachable(text)
-    }
 }
 
 impl Client {

@@ -5,6 +5,7 @@ mod apply;
 mod bisect;
 mod blame;
 mod client;
+mod failure;
 mod hints;
 mod history;
 mod import_history;
