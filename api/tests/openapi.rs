@@ -126,6 +126,7 @@ const REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/events?name=a.example&answer=true&type=A", "", "", 200),
     ("GET", "/events?name=a.example&order=desc&limit=1", "", "", 200),
     ("GET", "/events?answer=true", "", "", 400),
+    ("GET", "/events?zone=never.test", "", "", 404),
     ("GET", "/events", "accept: text/csv", "", 200),
     ("GET", "/events/r2", "", "", 200),
     ("GET", "/events/99", "", "", 404),

@@ -56,7 +56,7 @@ fn the_event_that_made_an_answer_what_it_is_is_found_wherever_it_was() -> anyhow
     let printed = run(&["bisect", "www.example.local", "A", "--answer", "192.0.2.3", "--at", "r8"])?;
     for part in [
         "192.0.2.3 for www.example.local. A became the answer at\nr7  ",
-        "  eve  1 set  wrong\n~ api.example.local.  60  A\n-   192.0.2.1\n+   192.0.2.3\n",
+        "  eve  api.example.local. A  wrong\n~ api.example.local.  60  A\n-   192.0.2.1\n+   192.0.2.3\n",
         "before: api.example.local. 192.0.2.1\nafter:  api.example.local. 192.0.2.3\n",
     ] {
         assert!(printed.contains(part), "{part}: {printed}");

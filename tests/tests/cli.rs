@@ -113,7 +113,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("zone create new.test", "", 3, "", "conn3ction: The zone exists: new.test exists; it last changed at r8"),
         ("zone list", "", 0, "NAME SERIAL REVISION RECORD_COUNT\nexample.local 7 7 3\nnew.test 1 8 3", ""),
         ("zone show new.test", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nnew.test 1 8 3 false", ""),
-        ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere\nzones here: example.local, new.test"),
+        ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere, now or before\nzones here: example.local, new.test"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "+ a.new.test. 60 A\n+ 10.0.0.1", "r9 zone-imported; new.test serial 2; answers r9"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "", "nothing to change: it has been so since r9"),
         ("import new.test -", "a 60 A 10.0.0.1\nb 60 A x\nc 60 MX x\n", 1, "",
@@ -124,17 +124,34 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
          "$ORIGIN new.test.\nnew.test. 60 IN SOA ns1.new.test. admin.new.test. 2 60 30 1209600 60\nnew.test. 60 IN NS ns.other.test.\n\
           new.test. 60 IN NS ns1.new.test.\na.new.test. 60 IN A 10.0.0.1", ""),
         ("export new.test -o csv", "", 2, "", "conn3ction: export prints a master file; `get --zone` prints other forms"),
-        ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere\nzones here: example.local, new.test"),
+        ("export nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere, now or before\nzones here: example.local, new.test"),
         ("zone delete new.test", "", 2, "", "Delete new.test. with its 3 record sets?\nconn3ction: this needs --yes where nobody can be asked"),
         ("zone delete new.test --yes", "", 0, "", "r10 zone-deleted; new.test with its 3 record sets; answers r10; undo: conn3ction revert r10"),
         ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
         ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10"),
         ("blame b.example.local", "", 0, "r6 T A ago tester b.example.local. 60 A 10.0.0.9", ""),
         ("blame", "", 2, "", "conn3ction: blame needs a NAME, --zone or --under"),
-        ("log -n 1", "", 0, "r10 T A ago tester 3 sets zone-deleted", ""),
+        ("log -n 1", "", 0, "r10 T A ago tester zone-deleted new.test. 3 sets", ""),
         ("log app.example.local -n 1 -p", "", 0,
-         "r5 T A ago tester 1 set undo: conn3ction revert r5\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
-        ("log --grep 'first address", "", 0, "r2 T A ago tester 1 set first address", ""),
+         "r5 T A ago tester app.example.local. A undo: conn3ction revert r5\n- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3", ""),
+        ("log --grep 'first address", "", 0, "r2 T A ago tester app.example.local. A first address", ""),
+        ("log --zone nope.test", "", 1, "", "conn3ction: No such zone: no zone nope.test, now or before\nzones here: example.local"),
+        ("log www.nope.test", "", 1, "", "conn3ction: No such zone: www.nope.test is in no zone here, now or before\nzones here: example.local"),
+        ("log --actor nobody", "", 0, "", "no event fits"),
+        ("log never.example.local --exact", "", 0, "", "no event fits"),
+        ("log -f --until r5", "", 2, "",
+         "error: the argument '--follow' cannot be used with '--until <WHEN>'\n\nUsage: conn3ction log --follow [NAME] [RTYPE]\n\n\
+          For more information, try '--help'."),
+        ("--data /nowhere log -f", "", 2, "",
+         "conn3ction: log -f cannot follow --data DIR: while it reads, no server can hold that directory and append to it"),
+        ("--at r5 log", "", 2, "", "conn3ction: log shows events, not a state: use --until WHEN (and --since WHEN)"),
+        ("log -o zone", "", 2, "", "conn3ction: `log` has no form zone; it prints table, wide, json or csv"),
+        ("lookup b.example.local -o csv", "", 2, "", "conn3ction: `lookup` has no form csv; it prints table or json"),
+        ("lookup www.nope.test --trace", "", 0, "www.nope.test is in no zone here, now or before", "REFUSED, as of r10"),
+        ("export new.test", "", 1, "", "conn3ction: No such zone: no zone new.test; it was deleted at r10, T by tester"),
+        ("zone show new.test --at r7", "", 1, "", "conn3ction: No such zone: no zone new.test as of r7; it was created at r8, T by tester"),
+        ("get --zone new.test --at r10", "", 1, "",
+         "conn3ction: No such zone: no zone new.test as of r10; it was deleted at r10, T by tester"),
         ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
         ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
         ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),
@@ -212,30 +229,52 @@ fn a_file_taken_in_again_after_other_changes_is_applied_again() -> anyhow::Resul
 }
 
 #[test]
-fn log_follows_and_goes_on_after_the_connection_broke() -> anyhow::Result<()> {
+fn log_follows_from_its_tail_on_and_waits_for_a_server_that_is_away() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = Conn3ction::start(data.path(), &[])?;
     let address = server.http.to_string();
-    let mut following = Command::new(binary())
-        .args(["--server", &format!("http://{address}"), "--json", "log", "-f", "--under", "n.example.local"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    for last in 1..=3 {
+        server.cli(&["set", "old.n.example.local", "A", &format!("10.0.0.{last}")])?; // r2 to r4
+    }
+    let follow = |arguments: &str| {
+        Command::new(binary())
+            .args(["--server", &format!("http://{address}"), "--json", "log", "-f", "--under", "n.example.local"])
+            .args(arguments.split_ascii_whitespace())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    };
+    let since = follow("--since r3")?;
+    let mut following = follow("-n 1")?;
     let mut lines = BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut words = BufReader::new(following.stderr.take().expect("piped")).lines();
     let mut next = || -> anyhow::Result<Value> {
         Ok(serde_json::from_str(&lines.next().ok_or_else(|| anyhow::anyhow!("it ended"))??)?)
     };
-    // It follows from the present, so the first event it can show is one that came after it asked.
-    server.logged_until("\"path\":\"/events\"");
-    server.cli(&["set", "other.example.local", "A", "10.0.0.1"])?;
-    server.cli(&["set", "a.n.example.local", "A", "10.0.0.1"])?;
+    assert_eq!(next()?["revision"], 4);
+    server.cli(&["set", "other.example.local", "A", "10.0.0.1"])?; // r5
+    server.cli(&["set", "a.n.example.local", "A", "10.0.0.1"])?; // r6
     assert_eq!(next()?["changes"][0]["name"], "a.n.example.local");
     server.kill()?;
+    // It says so once, and asks again until there is an answer.
+    let mut told = || words.next().ok_or_else(|| anyhow::anyhow!("it ended"))?.map_err(anyhow::Error::from);
+    assert_eq!(told()?, "the connection broke; going on where it stopped");
+    let away = told()?;
+    assert!(away.contains("no answer from") && away.ends_with("trying again until there is an answer"), "{away}");
     let server = Conn3ction::start(data.path(), &["--http-listen", &address])?;
-    server.cli(&["set", "b.n.example.local", "A", "10.0.0.1"])?;
+    let back = told()?;
+    assert!(back.ends_with("answers again; going on after 1:6"), "{back}");
+    server.cli(&["set", "b.n.example.local", "A", "10.0.0.1"])?; // r7
     assert_eq!(next()?["changes"][0]["name"], "b.n.example.local");
-    following.kill()?;
-    following.wait()?;
+    for (mut child, expected) in [(following, &[][..]), (since, &[3, 4, 6, 7])] {
+        let mut lines = child.stdout.take().map(|out| BufReader::new(out).lines());
+        for revision in expected {
+            let line = lines.as_mut().and_then(Iterator::next).ok_or_else(|| anyhow::anyhow!("it ended"))??;
+            assert_eq!(serde_json::from_str::<Value>(&line)?["revision"], *revision);
+        }
+        child.kill()?;
+        child.wait()?;
+    }
     Ok(())
 }
 

@@ -307,6 +307,11 @@ pub(super) struct Lines<'c> {
 }
 
 impl Lines<'_> {
+    /// A header of the answer.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.response.headers().get(name)?.to_str().ok().map(str::to_owned)
+    }
+
     /// The next item; `None` at the end.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
         let base = &self.client.base;

@@ -58,6 +58,11 @@ const OUTSIDE: &str = " is in no zone here";
 
 /// The name that has no zone, or is none.
 fn missing(detail: &str) -> Option<&str> {
+    // It was here: nobody mistyped it.
+    if detail.contains("; it was ") {
+        return None;
+    }
+    let detail = detail.strip_suffix(", now or before").unwrap_or(detail);
     if let Some(rest) = detail.strip_prefix("no zone ") {
         return rest.split([' ', ',', ':']).next().filter(|name| !name.is_empty());
     }
@@ -140,7 +145,9 @@ mod tests {
         for (detail, name) in [
             ("b.shop.test is in no zone here", Some("b.shop.test")),
             ("no zone nowhere", Some("nowhere")),
-            ("no zone nowhere at r3", Some("nowhere")),
+            ("no zone nowhere, now or before", Some("nowhere")),
+            ("b.shop.test is in no zone here, now or before", Some("b.shop.test")),
+            ("no zone old.test as of r3; it was created at r9", None),
             ("nope.example never was a zone here", Some("nope.example")),
             ("nope is no zone here", Some("nope")),
             ("x has no A set", None),

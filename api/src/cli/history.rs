@@ -31,7 +31,7 @@ impl History {
         let now = Timestamp::now();
         let line = |entry: &json::HistoryEntry| -> Vec<(Style, String)> {
             let (plain, [time, age]) = (Style::new(), told(&entry.time, now));
-            let reason = entry.reason.clone().unwrap_or_else(|| entry.kind.clone());
+            let reason = entry.reason.clone().unwrap_or_default();
             let revision = (NOTE, format!("r{}", entry.revision));
             vec![revision, (plain, time), (plain, age), (plain, entry.actor.clone()), (plain, reason)]
         };

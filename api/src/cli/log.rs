@@ -1,13 +1,16 @@
 //! `log` and `show`: the events, newest first, as they come, or one by itself.
 
+use std::cell::Cell;
+
 use anstyle::Style;
 use conn3ction_schemas::{Timestamp, json};
 
 use super::{
     age::told,
     client::{Client, Failure},
-    output::{NOTE, Printer, columns, escape},
-    records::show_changes,
+    follow::Followed,
+    output::{NOTE, Output, Printer, columns, escape},
+    records::{dotted, show_changes},
     rollback::undo,
 };
 use crate::http::list::Row;
@@ -39,7 +42,7 @@ pub(super) struct Log {
     /// Only reasons that contain this.
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
-    /// At most so many events [default: 50].
+    /// At most so many events [default: 50; with -f so many first, 10].
     #[arg(short = 'n', long, value_name = "N")]
     number: Option<u32>,
     /// Show the changes.
@@ -48,9 +51,9 @@ pub(super) struct Log {
     /// One short line an event.
     #[arg(long, conflicts_with = "patch")]
     oneline: bool,
-    /// Follow: print events as they are committed.
-    #[arg(short, long, conflicts_with_all = ["since", "until"])]
-    follow: bool,
+    /// Follow: print the last events, then each as it is committed, through restarts of the server.
+    #[arg(short, long, conflicts_with = "until")]
+    pub(super) follow: bool,
 }
 
 impl Log {
@@ -67,7 +70,10 @@ impl Log {
             ("reason", self.grep.as_deref()),
         ];
         if self.follow {
-            return self.follow(client, printer, &query).await;
+            let followed = Followed { query, since: self.since.as_deref(), number: self.number };
+            let is_first = Cell::new(true);
+            let show = |events: &[json::EventJson]| self.show(printer, events, is_first.replace(false));
+            return followed.run(client, printer, show).await;
         }
         query.extend([
             ("from", self.since.as_deref()),
@@ -78,10 +84,9 @@ impl Log {
         let response = client.open(client.url(&["events"], &query), "application/json").await?;
         let more = response.headers().contains_key("link");
         let events: Vec<json::EventJson> = client.decode(response).await?;
-        if printer.for_programs() {
-            printer.rows(&events, &[]);
-        } else {
-            self.show(printer, &events);
+        self.show(printer, &events, true);
+        if events.is_empty() {
+            printer.note("no event fits");
         }
         if more && self.number.is_none() {
             printer.note(&format!("these are the newest {number}; -n N shows more"));
@@ -89,43 +94,34 @@ impl Log {
         Ok(())
     }
 
-    /// Reads server-sent events for ever; after a broken connection it goes on behind the last event it saw.
-    async fn follow(&self, client: &Client, printer: &Printer, query: &[(&str, Option<&str>)]) -> Result<(), Failure> {
-        let mut last: Option<u64> = None;
-        loop {
-            let after = last.map(|revision| revision.to_string());
-            let mut query = query.to_vec();
-            query.push(("after", after.as_deref()));
-            let mut response = client.open(client.url(&["events"], &query), "text/event-stream").await?;
-            let mut buffer = Vec::new();
-            while let Ok(Some(chunk)) = response.chunk().await {
-                buffer.extend_from_slice(&chunk);
-                while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
-                    let block: Vec<u8> = buffer.drain(..end + 2).collect();
-                    let Some(event) = event_of(&block) else { continue };
-                    last = Some(event.revision);
-                    if printer.for_programs() { printer.json_lines(&[event]) } else { self.show(printer, &[event]) }
-                }
-            }
-            printer.note("the connection broke; going on where it stopped");
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    /// `is_first`: nothing was shown yet.
+    fn show(&self, printer: &Printer, events: &[json::EventJson], is_first: bool) {
+        match printer.output {
+            Output::Json => return printer.json_lines(events),
+            Output::Csv => return printer.csv(events, is_first),
+            Output::Table | Output::Wide | Output::Zone => {}
         }
-    }
-
-    fn show(&self, printer: &Printer, events: &[json::EventJson]) {
         let now = Timestamp::now();
+        let plain = Style::new();
         let line = |event: &json::EventJson| {
             let mut line = line(event, self.oneline, now);
+            if printer.output == Output::Wide {
+                line.extend([
+                    (plain, serials(event)),
+                    (plain, event.source.clone()),
+                    (plain, event.request_id.clone()),
+                ]);
+            }
             // Who asks after one name may be looking for what to undo.
             if let (Some(name), false) = (&self.name, self.oneline) {
                 let undo = undo(event, name).map(|undo| format!("undo: {undo}"));
-                line.push((Style::new(), undo.unwrap_or_default()));
+                line.push((plain, undo.unwrap_or_default()));
             }
             line
         };
         let lines: Vec<_> = events.iter().map(line).collect();
         for (event, line) in events.iter().zip(columns(&lines)) {
-            printer.line(Style::new(), &line);
+            printer.line(plain, &line);
             if self.patch {
                 show_changes(printer, &event.changes, event.changes.len() as u64);
             }
@@ -139,30 +135,39 @@ pub(super) fn line(event: &json::EventJson, is_short: bool, now: Timestamp) -> V
     let [time, age] = told(&event.time, now);
     let reason = event.reason.clone().unwrap_or_default();
     let mut line = vec![(NOTE, format!("r{}", event.revision))];
-    if is_short {
-        let what = if reason.is_empty() { event.kind.clone() } else { reason };
-        line.extend([(plain, age), (plain, event.actor.clone()), (plain, what)]);
-        return line;
+    if !is_short {
+        line.push((plain, time));
     }
-    let sets = if event.change_count == 1 { "set" } else { "sets" };
-    // What the other kinds did is not told by their changes.
-    let kind = if event.kind == "records-changed" { String::new() } else { event.kind.clone() };
-    line.extend([
-        (plain, time),
-        (plain, age),
-        (plain, event.actor.clone()),
-        (plain, format!("{} {sets}", event.change_count)),
-        (plain, kind),
-        (plain, reason),
-    ]);
+    line.extend([(plain, age), (plain, event.actor.clone()), (plain, what(event)), (plain, reason)]);
     line
 }
 
-/// The event of one block of a server-sent stream (its `data:` lines).
-fn event_of(block: &[u8]) -> Option<json::EventJson> {
-    let text = std::str::from_utf8(block).ok()?;
-    let data: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
-    serde_json::from_str(&data.join("\n")).ok()
+/// What an event did, and to what: one set by its name and type, else so many of this zone or of several.
+fn what(event: &json::EventJson) -> String {
+    let subject = match (&event.changes[..], event.change_count, &event.zones[..]) {
+        ([change], 1, _) => {
+            let covers = change.covers.as_ref().map(|covers| format!(" {covers}")).unwrap_or_default();
+            format!("{} {}{covers}", dotted(&change.name), change.rtype)
+        }
+        (_, count, zones) => {
+            let zones = match zones {
+                [zone] => dotted(&zone.name),
+                zones => format!("{} zones", zones.len()),
+            };
+            format!("{zones} {count} {}", if count == 1 { "set" } else { "sets" })
+        }
+    };
+    // What the other kinds did is not told by their changes.
+    if event.kind == "records-changed" { subject } else { format!("{} {subject}", event.kind) }
+}
+
+/// The zones that an event touched, with their serials.
+fn serials(event: &json::EventJson) -> String {
+    let zones = event.zones.iter().map(|zone| {
+        let before = zone.previous_serial.map(|serial| format!("{serial} -> ")).unwrap_or_default();
+        format!("{} {before}{}", dotted(&zone.name), zone.serial)
+    });
+    zones.collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Debug, clap::Args)]
@@ -183,7 +188,7 @@ impl Show {
         let line = |style: Style, name: &str, value: &str| printer.line(style, &escape(&format!("{name:10}{value}")));
         let plain = Style::new();
         line(NOTE, "event", &format!("r{}  ({}:{})", event.revision, event.epoch, event.revision));
-        line(plain, "Actor:", &format!("{}  ({})", event.actor, event.auth));
+        line(plain, "Actor:", &format!("{}  ({})", event.actor, authentication(&event.auth)));
         line(plain, "Time:", &format!("{}  ({age})", event.time));
         if let Some(committed_at) = &event.committed_at {
             line(plain, "Stored:", committed_at);
@@ -207,6 +212,11 @@ impl Show {
         show_changes(printer, &event.changes, event.change_count);
         Ok(())
     }
+}
+
+/// How it is known who did it, in words.
+fn authentication(auth: &str) -> &str {
+    if auth == "none" { "not authenticated" } else { auth }
 }
 
 impl Row for json::EventJson {

@@ -6,6 +6,8 @@ mod bisect;
 mod blame;
 mod client;
 mod failure;
+mod follow;
+mod forms;
 mod hints;
 mod history;
 mod import_history;
@@ -182,6 +184,19 @@ impl Command {
         }
     }
 
+    /// What to do where `--at` says nothing.
+    fn instead_of_at(&self) -> &'static str {
+        if matches!(self, Self::Log(_)) {
+            "log shows events, not a state: use --until WHEN (and --since WHEN)"
+        } else if matches!(self, Self::Diff(_)) {
+            "diff takes its moments as words: diff FROM TO"
+        } else if matches!(self, Self::Replay(_) | Self::Restore(_)) {
+            "the moment of this verb is --to WHEN"
+        } else {
+            "--at is for verbs that show a state; this one shows or changes the present"
+        }
+    }
+
     /// Whether the verb changes what the ledger or a view of it holds.
     fn writes(&self) -> bool {
         match self {
@@ -286,9 +301,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         _ => {}
     }
+    forms::ensure(&command, printer.output)?;
     if global.at.is_some() && !command.reads_the_past() {
+        return Err(Failure::Usage(command.instead_of_at().into()));
+    }
+    if global.data.is_some() && matches!(&command, Command::Log(log) if log.follow) {
         return Err(Failure::Usage(
-            "--at is for verbs that show a state; this one shows or changes the present".into(),
+            "log -f cannot follow --data DIR: while it reads, no server can hold that directory and append to it"
+                .into(),
         ));
     }
     // clap does not see a conflict of two global options on both sides of the verb.

@@ -12,7 +12,7 @@ use conn3ction_dns::{
 use conn3ction_schemas::{Name, RecordType, Revision, SetKey, json};
 
 use super::{
-    Shared,
+    Shared, absent,
     list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
@@ -37,7 +37,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         && view.zone(zone).is_none()
         && !(filter.name.is_some() && view.was_zone(zone))
     {
-        return Err(Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", zone.without_dot())));
+        return Err(absent::zone(&node, &reading, zone).await);
     }
     let (limit, start) = (query.limit()?, query.text("after").map(Place::parse).transpose()?);
     let (is_first, format) = (start.is_none(), Format::accepted(&headers));

@@ -16,7 +16,7 @@ use conn3ction_schemas::{Delta, Name, Revision, event::EventHeader, json};
 use futures::{Stream, StreamExt};
 
 use super::{
-    Shared,
+    Shared, absent,
     filter::Filter,
     list::{self, Format},
     problem::{Problem, ProblemKind},
@@ -53,6 +53,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let query = Query::parse(&uri, &PARAMETERS)?;
     reading::wait(&node, &query).await?;
     let mut filter = Filter::parse(&query)?;
+    absent::ensure_known(&node, filter.zone.as_ref(), filter.name.as_ref())?;
     let number = |text: &str| reading::revision(&node, text);
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {

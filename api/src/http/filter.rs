@@ -22,7 +22,7 @@ use crate::moment::Place;
 /// Which events and which of their changes are wanted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
-    zone: Option<Name>,
+    pub(super) zone: Option<Name>,
     under: Option<Name>,
     pub(super) name: Option<Name>,
     pub(super) rtype: Option<RecordType>,

@@ -10,7 +10,7 @@ use conn3ction_dns::trace::{Found, Step, Traced, TracedRecord, trace};
 use conn3ction_schemas::{RecordType, Revision, SetKey, json};
 
 use super::{
-    Shared,
+    Shared, absent,
     problem::{Problem, ProblemKind},
     query::Query,
     reading::Reading,
@@ -37,6 +37,10 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     }
     let mut shown = shown.into_iter();
     let mut next = || shown.next().unwrap_or_default();
+    let mut trace: Vec<_> = steps.iter().map(said).collect();
+    if trace.is_empty() {
+        trace.push(absent::zone_of(&node, &reading, &name).await);
+    }
     let lookup = json::Lookup {
         rcode: rcode.to_owned(),
         authoritative,
@@ -44,7 +48,7 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
         answer: next(),
         authority: next(),
         additional: next(),
-        trace: steps.iter().map(said).collect(),
+        trace,
     };
     Ok(reading.stamp(&node, Json(lookup).into_response()))
 }

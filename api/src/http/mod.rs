@@ -1,5 +1,6 @@
 //! Routes by resource. Handlers translate: HTTP to commands and questions, outcomes to shapes and status codes.
 
+mod absent;
 mod apply_to;
 mod bisect;
 mod blame;

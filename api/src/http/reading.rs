@@ -69,6 +69,15 @@ impl Reading {
         Ok(Self { moment, revision, time })
     }
 
+    /// The moment in words that follow what is said of it, ` as of r1041`; nothing of the present.
+    pub(crate) fn as_of(&self) -> String {
+        match self.moment.place {
+            Place::Now(_) => String::new(),
+            Place::Revision(revision) => format!(" as of {revision}"),
+            Place::Time(time) => format!(" as of {time}"),
+        }
+    }
+
     /// The state that is named as the one that answered.
     pub(crate) fn revision(&self) -> Revision {
         self.revision

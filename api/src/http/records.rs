@@ -15,7 +15,7 @@ use conn3ction_dns::{
 use conn3ction_schemas::{EventHeader, Name, RecordType, Revision, json};
 
 use super::{
-    Shared,
+    Shared, absent,
     body::{self, JsonBody},
     list::{self, Format},
     problem::{Problem, ProblemKind},
@@ -49,7 +49,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     if let Some(zone) = &filter.zone
         && view.zone(zone).is_none()
     {
-        return Err(Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", zone.without_dot())));
+        return Err(absent::zone(&node, &reading, zone).await);
     }
     let start = query.text("after").map(Place::parse).transpose()?;
     let mut cursor = Cursor::new(&view, filter, start);
@@ -117,7 +117,7 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
             let what = rtype.map(|rtype| format!(" {rtype}")).unwrap_or_default();
             return Err(Problem::new(
                 ProblemKind::RecordNotFound,
-                format!("{}{what} does not exist", name.without_dot()),
+                format!("{}{what} does not exist{}", name.without_dot(), reading.as_of()),
             ));
         }
         1 => found.remove(0),

@@ -14,14 +14,13 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Shared, apply_to, body,
+    Shared, absent, apply_to, body,
     problem::{Problem, ProblemKind},
     query::Query,
     reading::{self, Reading},
     records::path_name,
     request::Caller,
     writing::Answer,
-    zones::missing,
 };
 use crate::import::{MAX_OCTETS, Mode};
 
@@ -34,7 +33,7 @@ pub(super) async fn export(
     let reading = Reading::of(&node, &query).await?;
     let apex = path_name(&zone)?;
     let view = reading.view().clone();
-    let Some(zone) = view.zone(&apex) else { return Err(missing(&apex)) };
+    let Some(zone) = view.zone(&apex) else { return Err(absent::zone(&node, &reading, &apex).await) };
     let (since, reading) = (zone.last_change(), reading.within(&zone));
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::task::spawn_blocking(move || {

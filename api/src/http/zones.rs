@@ -10,7 +10,7 @@ use conn3ction_dns::store::ZoneView;
 use conn3ction_schemas::{Name, RecordType, Revision, SetKey, json};
 
 use super::{
-    Shared,
+    Shared, absent,
     body::{self, JsonBody},
     list::{self, Format},
     problem::{Problem, ProblemKind},
@@ -50,13 +50,13 @@ pub(super) async fn show(State(node): State<Shared>, Path(zone): Path<String>, u
     let query = Query::parse(&uri, &["at"])?;
     let reading = Reading::of(&node, &query).await?;
     let apex = path_name(&zone)?;
-    let Some(zone) = reading.view().zone(&apex) else { return Err(missing(&apex)) };
+    let Some(zone) = reading.view().zone(&apex) else { return Err(absent::zone(&node, &reading, &apex).await) };
     let response = Json(shape(&node, &zone)).into_response();
     let reading = reading.clone().within(&zone);
     Ok(reading::tag(&node, zone.last_change().into(), reading.stamp(&node, response)))
 }
 
-pub(super) fn missing(apex: &Name) -> Problem {
+fn missing(apex: &Name) -> Problem {
     Problem::new(ProblemKind::ZoneNotFound, format!("no zone {}", apex.without_dot()))
 }
 

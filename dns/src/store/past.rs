@@ -79,8 +79,8 @@ impl View {
         Some(Steps { zone, number, next: zone.at(number, newest, version) })
     }
 
-    /// The version in which zone `apex` came or went last.
-    pub(crate) fn zone_turned(&self, apex: &Name) -> Option<Version> {
+    /// The version in which zone `apex` came or went last; `None` if it never was.
+    pub fn zone_turned(&self, apex: &Name) -> Option<Version> {
         let (_, zone) = self.zones.find(apex.as_wire())?;
         let (last, _) = self.tick(zone)?;
         zone.lives.at(last).map(|(since, _)| since)
