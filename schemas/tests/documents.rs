@@ -234,10 +234,12 @@ fn shapes() -> Vec<Shape> {
     let ready = |reasons, views| Ready { ready: true, reasons, revision: text("1:7"), views };
     let full_record = || record(some("DS"), some("example"), Some(note(some("why"))));
     let bare_record = || record(None, None, None);
-    let lookup = |answer, authority, additional, trace| Lookup {
+    let lookup = |moment: Option<String>, since, answer, authority, additional, trace| Lookup {
         rcode: text("NOERROR"),
         authoritative: true,
         revision: 7,
+        moment,
+        since,
         answer,
         authority,
         additional,
@@ -368,8 +370,15 @@ fn shapes() -> Vec<Shape> {
         shape("ready", ready(vec![text("starting")], vec![view(None, vec![])]), ready(vec![], vec![])),
         shape(
             "lookup",
-            lookup(vec![full_record()], vec![bare_record()], vec![bare_record()], vec![text("zone example")]),
-            lookup(vec![], vec![], vec![], vec![]),
+            lookup(
+                some("r7"),
+                Some(note(None)),
+                vec![full_record()],
+                vec![bare_record()],
+                vec![bare_record()],
+                vec![text("zone example")],
+            ),
+            lookup(None, None, vec![], vec![], vec![], vec![]),
         ),
     ]
 }

@@ -73,8 +73,28 @@ fn the_event_that_made_an_answer_what_it_is_is_found_wherever_it_was() -> anyhow
     let same = server.cli(&["bisect", "www.example.local", "A", "--run", "true", "--since", "r3"])?;
     assert_eq!(same.code, 1, "{same:?}");
     assert!(same.err.contains("good both at r2 and at r9"), "{same:?}");
+    assert!(same.err.contains("choose --since and --at"), "{same:?}");
     let broken = server.cli(&["bisect", "www.example.local", "A", "--run", "exit 125"])?;
     assert!(broken.code == 1 && broken.err.contains("could not judge r0"), "{broken:?}");
     assert_eq!(server.cli(&["bisect", "www.example.local", "A"])?.code, 2);
+
+    // Both ways are bounded by the same span.
+    let bounded = |since: &str| {
+        let arguments = ["bisect", "www.example.local", "A", "--answer", "192.0.2.3", "--at", "r8", "--since", since];
+        server.cli(&arguments)
+    };
+    assert!(bounded("r7")?.out.contains("became the answer at\nr7  "));
+    let later = bounded("r8")?;
+    assert!(later.code == 1 && later.err.contains("always was the answer since r8"), "{later:?}");
+    let found = ask("name=www.example.local&type=A&answer=192.0.2.3&at=r8&from=1h")?.json();
+    assert_eq!(found["event"]["revision"], 7, "{found}");
+    // What an alias leads to may be gone.
+    run(&["set", "x.example.local", "CNAME", "y.example.local."])?; // r10
+    run(&["set", "y.example.local", "A", "192.0.2.1"])?; // r11
+    run(&["delete", "y.example.local", "ANY"])?; // r12
+    let printed = run(&["bisect", "x.example.local", "A", "--answer", "NXDOMAIN"])?;
+    assert!(printed.ends_with("before: y.example.local. 192.0.2.1\nafter:  y.example.local. NXDOMAIN\n"), "{printed}");
+    let printed = server.cli(&["lookup", "x.example.local"])?;
+    assert!(printed.err.contains("NXDOMAIN, authoritative, as of r12; since r12 "), "{printed:?}");
     Ok(())
 }

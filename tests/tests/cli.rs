@@ -81,13 +81,12 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("set app.example.local A 10.0.0.2 10.0.0.3", "", 0, "", "nothing to change: it has been so since r4"),
         ("get app.example.local", "", 0, "NAME TTL TYPE VALUES\napp.example.local 30 A 10.0.0.2 10.0.0.3", ""),
         ("get app.example.local A -o zone", "", 0, "app.example.local. 30 IN A 10.0.0.2\napp.example.local. 30 IN A 10.0.0.3", ""),
-        ("get --under app.example.local -o csv", "", 0,
-         "name,ttl,type,values,covers,zone,revision,time,actor,reason\napp.example.local,30,A,\"10.0.0.2\n10.0.0.3\",,,,,,", ""),
+        ("get --under none.example.local -o csv", "", 0, "name,ttl,type,values,covers,zone,revision,time,actor,reason", "no record set fits"),
         ("get app.example.local -o wide", "", 0,
-         "NAME TTL TYPE VALUES COVERS ZONE REVISION TIME ACTOR REASON\napp.example.local 30 A 10.0.0.2 10.0.0.3 4 T tester", ""),
+         "NAME TTL TYPE VALUES COVERS ZONE REVISION TIME ACTOR REASON\napp.example.local 30 A 10.0.0.2 10.0.0.3 example.local 4 T tester", ""),
         ("get --zone example.local --at r1", "", 0,
          "NAME TTL TYPE VALUES\nexample.local 60 NS localhost.\nexample.local 60 SOA localhost. hostmaster.example.local. 1 60 30 1209600 60", ""),
-        ("get nothing.example.local", "", 1, "", "conn3ction: nothing.example.local has no record set that fits"),
+        ("get nothing.example.local", "", 1, "", "conn3ction: nothing.example.local has no record set that fits: the name does not exist since r1 T conn3ction: first start with an empty ledger"),
         ("--dry-run delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
          "0 created, 0 replaced, 1 deleted; old answers stay cached up to 30 s. Nothing was done (planned at r4)."),
         ("delete app.example.local A", "", 0, "- app.example.local. 30 A\n- 10.0.0.2\n- 10.0.0.3",
@@ -128,7 +127,23 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("zone delete new.test", "", 2, "", "Delete new.test. with its 3 record sets?\nconn3ction: this needs --yes where nobody can be asked"),
         ("zone delete new.test --yes", "", 0, "", "r10 zone-deleted; new.test with its 3 record sets; answers r10; undo: conn3ction revert r10"),
         ("lookup b.example.local A", "", 0, "b.example.local. 60 IN A 10.0.0.9 ; answer, r6 T tester", "NOERROR, authoritative, as of r10"),
-        ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10"),
+        ("lookup nothing.other.test", "", 0, "", "REFUSED, as of r10\nnothing.other.test is in no zone here, now or before"),
+        ("lookup app.example.local", "", 0,
+         "example.local. 60 IN SOA localhost. hostmaster.example.local. 7 60 30 1209600 60 ; authority, r1 T conn3ction: first start with an empty ledger",
+         "NXDOMAIN, authoritative, as of r10; since r5 T tester"),
+        ("lookup app.example.local --at r4", "", 0,
+         "app.example.local. 30 IN A 10.0.0.2 ; answer, r4 T tester\napp.example.local. 30 IN A 10.0.0.3 ; answer, r4 T tester",
+         "NOERROR, authoritative, as of r4"),
+        ("lookup a.new.test --at r7", "", 0, "",
+         "REFUSED, as of r7\na.new.test is in no zone here as of r7; new.test was created at r8, T by tester"),
+        ("lookup a.new.test", "", 0, "", "REFUSED, as of r10; since r10 T tester\na.new.test is in no zone here; new.test was deleted at r10, T by tester"),
+        ("get app.example.local", "", 1, "",
+         "conn3ction: app.example.local has no record set that fits: the name does not exist since r5 T tester"),
+        ("get b.example.local TXT --at r9", "", 1, "",
+         "conn3ction: b.example.local has no record set that fits as of r9: it has been so since r6 T tester"),
+        ("get a.new.test --at r7", "", 1, "",
+         "conn3ction: a.new.test has no record set that fits as of r7: a.new.test is in no zone here as of r7; new.test was created at r8, T by tester"),
+        ("get --at 2020-01-01T00:00:00Z", "", 0, "NAME TTL TYPE VALUES", "no record set fits as of T"),
         ("blame b.example.local", "", 0, "r6 T A ago tester b.example.local. 60 A 10.0.0.9", ""),
         ("blame", "", 2, "", "conn3ction: blame needs a NAME, --zone or --under"),
         ("log -n 1", "", 0, "r10 T A ago tester zone-deleted new.test. 3 sets", ""),
@@ -275,6 +290,26 @@ fn log_follows_from_its_tail_on_and_waits_for_a_server_that_is_away() -> anyhow:
         child.kill()?;
         child.wait()?;
     }
+    Ok(())
+}
+
+#[test]
+fn records_are_printed_as_they_come() -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let mut getting =
+        Command::new(binary()).args(["--server", &url, "--json", "get"]).stdout(Stdio::piped()).spawn()?;
+    let (mut stream, _) = listener.accept()?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {}
+    let record = r#"{"name":"a.example","type":"A","values":["192.0.2.1"],"ttl":60}"#;
+    // One record of a longer list, whose end never comes.
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{record}\n")?;
+    let mut lines = BufReader::new(getting.stdout.take().expect("piped")).lines();
+    assert_eq!(lines.next().transpose()?.as_deref(), Some(record));
+    drop((stream, reader));
+    assert_eq!(getting.wait()?.code(), Some(4), "a list that broke off is no whole one");
     Ok(())
 }
 

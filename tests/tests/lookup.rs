@@ -58,6 +58,17 @@ fn the_answer_of_the_responder_with_its_events_and_its_path() -> anyhow::Result<
     let printed = server.cli(&["lookup", "www.example.local", "--trace"])?;
     assert!(printed.out.contains("api.example.local. 60 IN A 192.0.2.2  ; answer, r2"), "{printed:?}");
     assert!(printed.out.contains("ann: CHG-5 names"), "{printed:?}");
+    // Before there was a zone no event answers, whatever the head is now.
+    let told = server.ask("GET", "/lookup?name=www.example.local&at=2020-01-01T00:00:00Z", "")?;
+    let json = told.json();
+    assert_eq!((&json["rcode"], &json["revision"]), (&"REFUSED".into(), &0.into()), "{json}");
+    assert!(json["moment"].as_str().is_some_and(|moment| moment.starts_with("2020-01-01T00:00:00")), "{json}");
+    let printed = server.cli(&["lookup", "www.example.local", "--at", "2020-01-01T00:00:00Z"])?;
+    assert!(printed.err.starts_with("REFUSED, as of 2020-01-01T00:00:00"), "{printed:?}");
+    assert!(printed.err.contains("example.local was created at r1, "), "{printed:?}");
+    assert_eq!(told.header("conn3ction-revision"), "1:0");
+    let csv = server.cli(&["get", "www.example.local", "-o", "csv"])?.out;
+    assert!(csv.contains("www.example.local,60,CNAME,api.example.local.,,example.local,2,"), "{csv}");
     let before = server.cli(&["lookup", "www.example.local", "--at", "r1", "--json"])?;
     assert!(before.out.contains("NXDOMAIN"), "{before:?}");
     Ok(())

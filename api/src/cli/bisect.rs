@@ -29,8 +29,8 @@ pub(super) struct Bisect {
     /// A shell command that tells good moments from bad ones.
     #[arg(long, value_name = "CMD", conflicts_with = "answer")]
     run: Option<String>,
-    /// With --run: the moment to begin at [default: before the first event].
-    #[arg(long, value_name = "WHEN", requires = "run")]
+    /// The moment to begin at; --at is the one to end at [default: before the first event].
+    #[arg(long, value_name = "WHEN")]
     since: Option<String>,
 }
 
@@ -47,6 +47,7 @@ impl Bisect {
             ("name", Some(&*self.name)),
             ("type", Some(&*self.rtype)),
             ("answer", self.answer.as_deref()),
+            ("from", self.since.as_deref()),
             ("at", client.global.at.as_deref()),
         ];
         let found: json::Bisect = client.get(client.url(&["bisect"], &query)).await?;
@@ -56,7 +57,8 @@ impl Bisect {
         }
         let Some(event) = &found.event else {
             let always = if found.holds { "always was the answer" } else { "never was the answer" };
-            return Err(Failure::Left(format!("{what} {always}")));
+            let since = self.since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+            return Err(Failure::Left(format!("{what} {always}{since}")));
         };
         if printer.output == Output::Json {
             return Ok(());
@@ -64,10 +66,6 @@ impl Bisect {
         let turned = if found.holds { "became the answer" } else { "ceased to be the answer" };
         printer.line(Style::new(), &escape(&format!("{what} {turned} at")));
         show(printer, event);
-        let told = |answer: &json::ShortAnswer| match answer.values.is_empty() {
-            true => answer.outcome.clone(),
-            false => answer.values.join(" "),
-        };
         let before = found.before.as_ref().map(told).unwrap_or_default();
         printer.line(REMOVED, &format!("before: {}", escape(&before)));
         printer.line(ADDED, &format!("after:  {}", escape(&told(&found.after))));
@@ -90,7 +88,8 @@ impl Bisect {
             (self.judge(command, before, client, printer)?, self.judge(command, last.revision, client, printer)?);
         if old == new {
             let said = if new { "good" } else { "bad" };
-            return Err(Failure::Left(format!("{said} both at r{before} and at r{}", last.revision)));
+            let hint = "choose --since and --at so that it is good at one end and bad at the other";
+            return Err(Failure::Left(format!("{said} both at r{before} and at r{}; {hint}", last.revision)));
         }
         // `events[..low]` are as the oldest, the one at `high` is as the newest.
         let (mut low, mut high) = (0, events.len() - 1);
@@ -131,6 +130,12 @@ impl Bisect {
         printer.note(&format!("{at}: {}", if good { "good" } else { "bad" }));
         Ok(good)
     }
+}
+
+/// The values of an answer, and what became of the name that they lead to if there is nothing.
+fn told(answer: &json::ShortAnswer) -> String {
+    let outcome = (answer.outcome != "NOERROR").then_some(answer.outcome.as_str());
+    answer.values.iter().map(String::as_str).chain(outcome).collect::<Vec<_>>().join(" ")
 }
 
 /// An event with its changes on the path of the answer.

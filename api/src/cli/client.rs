@@ -330,7 +330,8 @@ impl Lines<'_> {
             searched = self.buffer.len();
             match self.response.chunk().await.map_err(|error| Failure::io(&error, base))? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                None => return Ok(None),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(Failure::Unreachable(format!("{base} does not speak our API, or broke off"))),
             }
         }
     }

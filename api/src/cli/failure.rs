@@ -12,7 +12,7 @@ pub(super) enum Failure {
     #[error("{}", told(.0))]
     Refused(Box<json::Problem>),
     /// Nothing has that name.
-    #[error("{0} has no record set that fits")]
+    #[error("{0}")]
     NotFound(String),
     /// The arguments make no sense together.
     #[error("{0}")]

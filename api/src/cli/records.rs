@@ -30,7 +30,7 @@ pub(super) struct Get {
 
 impl Get {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let expand = (printer.output == Output::Wide).then_some("event");
+        let expand = matches!(printer.output, Output::Wide | Output::Csv).then_some("event");
         let url = client.url(
             &["records"],
             &[
@@ -42,21 +42,50 @@ impl Get {
                 ("at", client.global.at.as_deref()),
             ],
         );
-        let records: Vec<json::Record> = client.get(url).await?;
-        if records.is_empty() && self.name.is_some() {
-            return Err(Failure::NotFound(self.name.clone().unwrap_or_default()));
-        }
-        if printer.output == Output::Zone {
-            for record in &records {
-                for value in &record.values {
-                    let (name, ttl, rtype) = (dotted(&record.name), record.ttl, &record.rtype);
-                    printer.line(Style::new(), &escape(&format!("{name} {ttl} IN {rtype} {value}")));
-                }
+        // As it comes: a zone may be more than fits. The columns of a table are as wide as their widest cell, so it waits.
+        let (mut lines, mut table, mut count) = (client.lines(url).await?, Vec::new(), 0);
+        while let Some(record) = lines.next::<json::Record>().await? {
+            match printer.output {
+                Output::Json => printer.json_lines(&[record]),
+                Output::Csv => printer.csv(&[record], count == 0),
+                Output::Zone => master_lines(printer, &record),
+                Output::Table | Output::Wide => table.push(record),
             }
-        } else {
-            printer.rows(&records, &["name", "ttl", "type", "values"]);
+            count += 1;
+        }
+        if count == 0 && self.name.is_some() {
+            return Err(self.nothing(client).await);
+        }
+        match printer.output {
+            Output::Csv if count == 0 => printer.csv::<json::Record>(&[], true),
+            Output::Table | Output::Wide => printer.rows(&table, &["name", "ttl", "type", "values"]),
+            Output::Json | Output::Csv | Output::Zone => {}
+        }
+        if count == 0 {
+            printer.note(&format!("no record set fits{}", as_of(client)));
         }
         Ok(())
+    }
+
+    /// Nothing has the name; why is known to the responder.
+    async fn nothing(&self, client: &Client) -> Failure {
+        let name = self.name.as_deref().unwrap_or_default();
+        let text = format!("{name} has no record set that fits{}", as_of(client));
+        let why = super::lookup::why_absent(client, name, self.rtype.as_deref()).await;
+        Failure::NotFound(why.map(|why| format!("{text}: {why}")).unwrap_or(text))
+    }
+}
+
+/// The moment that `--at` names, behind what is said of it.
+fn as_of(client: &Client) -> String {
+    client.global.at.as_ref().map(|at| format!(" as of {at}")).unwrap_or_default()
+}
+
+/// A set as lines of a master file.
+fn master_lines(printer: &Printer, record: &json::Record) {
+    for value in &record.values {
+        let (name, ttl, rtype) = (dotted(&record.name), record.ttl, &record.rtype);
+        printer.line(Style::new(), &escape(&format!("{name} {ttl} IN {rtype} {value}")));
     }
 }
 

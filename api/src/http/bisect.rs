@@ -7,24 +7,25 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use conn3ction_dns::{
-    trace::{Found, Traced},
+    trace::{Found, Traced, trace},
     trail::bisect,
 };
-use conn3ction_schemas::{Rdata, RecordType, json};
+use conn3ction_schemas::{Rdata, RecordType, Timestamp, json};
 
 use super::{
     Shared,
     problem::{Problem, ProblemKind},
     query::Query,
-    reading::Reading,
+    reading::{self, Reading},
     trail,
 };
+use crate::moment::Place;
 
 /// Walks the turns of the answer back from the moment asked for to the first that made a difference. A value may come and
 /// go any number of times, so halving the history could miss that turn; walking the turns of one answer cannot, and there
 /// are few of them however long the ledger is.
 pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &["name", "type", "answer", "at"])?;
+    let query = Query::parse(&uri, &["name", "type", "answer", "from", "at"])?;
     let reading = Reading::of(&node, &query).await?;
     let (Some(name), Some(rtype), Some(text)) = (query.name("name")?, query.rtype("type")?, query.text("answer"))
     else {
@@ -33,6 +34,10 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
         return Err(Problem::new(ProblemKind::Malformed, "name, type and answer are needed").with(items));
     };
     let wanted = Wanted::parse(rtype, text)?;
+    let from = match query.text("from") {
+        Some(text) => Some(reading::moment(&node, "from", text).await?.place),
+        None => None,
+    };
     let reading = match reading.view().zone_of(&name) {
         Some(zone) => reading.clone().within(&zone),
         None => reading,
@@ -41,9 +46,15 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     let asked = name.clone();
     let found = tokio::task::spawn_blocking(move || bisect(&view, &asked, rtype, |traced| wanted.holds(traced)));
     let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
-    let (event, before) = match found.turn {
-        Some((turn, before)) => (Some(trail::event(&node, turn).await?), Some(short(&before))),
-        None => (None, None),
+    let turn = match found.turn {
+        Some((turn, before)) => Some((trail::event(&node, turn).await?, before)),
+        None => None,
+    };
+    // Turns are walked from the newest on: what turned before the span did not turn within it.
+    let turn = turn.filter(|(event, _)| from.is_none_or(|from| is_since(from, event)));
+    let (event, before, after) = match turn {
+        Some((event, before)) => (Some(event), Some(short(&before)), found.after),
+        None => (None, None, trace(reading.view(), &name, rtype)),
     };
     let answer = json::Bisect {
         name: name.without_dot(),
@@ -52,9 +63,17 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
         holds: found.holds,
         event,
         before,
-        after: short(&found.after),
+        after: short(&after),
     };
     Ok(reading.stamp(&node, Json(answer).into_response()))
+}
+
+/// Whether an event took effect at this place or later.
+fn is_since(from: Place, event: &json::EventJson) -> bool {
+    match from {
+        Place::Now(revision) | Place::Revision(revision) => event.revision >= revision.0,
+        Place::Time(time) => Timestamp::parse(&event.time).is_ok_and(|took_effect| took_effect >= time),
+    }
 }
 
 /// What an answer is held against.
@@ -94,7 +113,7 @@ impl Wanted {
 }
 
 /// The response code, and for answers without values what they say instead.
-fn outcome(traced: &Traced) -> &'static str {
+pub(super) fn outcome(traced: &Traced) -> &'static str {
     if traced.rcode != "NOERROR" {
         return traced.rcode;
     }

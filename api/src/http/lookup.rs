@@ -6,11 +6,15 @@ use axum::{
     http::Uri,
     response::{IntoResponse, Response},
 };
-use conn3ction_dns::trace::{Found, Step, Traced, TracedRecord, trace};
-use conn3ction_schemas::{RecordType, Revision, SetKey, json};
+use conn3ction_dns::{
+    trace::{Found, Step, Traced, TracedRecord, trace},
+    trail::bisect,
+};
+use conn3ction_schemas::{Name, RecordType, Revision, SetKey, json};
 
 use super::{
     Shared, absent,
+    bisect::outcome,
     problem::{Problem, ProblemKind},
     query::Query,
     reading::Reading,
@@ -28,8 +32,9 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     let traced = trace(reading.view(), &name, rtype);
     let reading = match reading.view().zone_of(&name) {
         Some(zone) => reading.clone().within(&zone),
-        None => reading.clone(),
+        None => reading.clone().without_zone(&name),
     };
+    let since = since(&node, &reading, &name, rtype, &traced).await?;
     let Traced { rcode, authoritative, sections, steps } = traced;
     let mut shown = Vec::with_capacity(3);
     for section in sections {
@@ -45,12 +50,44 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
         rcode: rcode.to_owned(),
         authoritative,
         revision: reading.revision().0,
+        moment: reading.asked(),
+        since,
         answer: next(),
         authority: next(),
         additional: next(),
         trace,
     };
     Ok(reading.stamp(&node, Json(lookup).into_response()))
+}
+
+/// The event that made an answer one without such records.
+async fn since(
+    node: &Shared,
+    reading: &Reading,
+    name: &Name,
+    rtype: RecordType,
+    traced: &Traced,
+) -> Result<Option<json::EventNote>, Problem> {
+    let said = outcome(traced);
+    if !["NXDOMAIN", "NODATA", "REFUSED"].contains(&said) {
+        return Ok(None);
+    }
+    let view = reading.view();
+    let last = match view.time() {
+        None => view.version(),
+        // The zones on the path each have their own last version by then.
+        Some(_) => {
+            let zones = traced.steps.iter().filter_map(|step| view.last_change(&step.zone));
+            zones.chain([reading.revision().into()]).max().unwrap_or_default()
+        }
+    };
+    let (view, name) = (view.back_to(last), name.clone());
+    let found = tokio::task::spawn_blocking(move || bisect(&view, &name, rtype, |traced| outcome(traced) == said));
+    let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
+    match found.turn.filter(|_| found.holds) {
+        Some((turn, _)) => Ok(Some(note(&*node.header(turn.version.into()).await?))),
+        None => Ok(None),
+    }
 }
 
 /// The records of a section as sets, each with the event that put it there.
@@ -77,7 +114,7 @@ async fn sets(node: &Shared, section: Vec<TracedRecord>) -> Result<Vec<json::Rec
 /// A step in words.
 fn said(step: &Step) -> String {
     let (zone, name) = (&step.zone, &step.name);
-    let stands_in = |owner: &conn3ction_schemas::Name| match owner == name {
+    let stands_in = |owner: &Name| match owner == name {
         true => String::new(),
         false => format!(" from the wildcard {owner}"),
     };

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use conn3ction_dns::{View, ZoneView};
-use conn3ction_schemas::{Revision, Timestamp, When, WhenError, json::ProblemError};
+use conn3ction_schemas::{Name, Revision, Timestamp, When, WhenError, json::ProblemError};
 
 use super::{
     Shared,
@@ -69,13 +69,18 @@ impl Reading {
         Ok(Self { moment, revision, time })
     }
 
+    /// The moment as it was asked for, `r1041` or a time; none of the present.
+    pub(crate) fn asked(&self) -> Option<String> {
+        match self.moment.place {
+            Place::Now(_) => None,
+            Place::Revision(revision) => Some(revision.to_string()),
+            Place::Time(time) => Some(time.to_string()),
+        }
+    }
+
     /// The moment in words that follow what is said of it, ` as of r1041`; nothing of the present.
     pub(crate) fn as_of(&self) -> String {
-        match self.moment.place {
-            Place::Now(_) => String::new(),
-            Place::Revision(revision) => format!(" as of {revision}"),
-            Place::Time(time) => format!(" as of {time}"),
-        }
+        self.asked().map(|asked| format!(" as of {asked}")).unwrap_or_default()
     }
 
     /// The state that is named as the one that answered.
@@ -93,6 +98,18 @@ impl Reading {
     pub(crate) fn within(mut self, zone: &ZoneView<'_>) -> Self {
         if let Place::Time(_) = self.moment.place {
             self.revision = zone.last_change().into();
+        }
+        self
+    }
+
+    /// The answer is that no zone holds `name`: at a point in time the event that took the zone away is what answers, or
+    /// that there was none yet.
+    #[must_use]
+    pub(crate) fn without_zone(mut self, name: &Name) -> Self {
+        if let Place::Time(_) = self.moment.place {
+            let above = std::iter::successors(Some(name.clone()), Name::parent);
+            let last = above.filter_map(|apex| self.moment.view.last_change(&apex)).max();
+            self.revision = last.map_or(Revision(0), Revision::from);
         }
         self
     }

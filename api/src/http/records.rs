@@ -386,13 +386,13 @@ async fn provenance(node: &Shared, found: Vec<Found>) -> Result<Vec<json::Record
         let event = match events.get(&found.since) {
             Some(event) => event.clone(),
             None => {
-                let event = node.event(found.since).await?;
-                let event = note(&event.header);
+                let event = note(&*node.header(found.since).await?);
                 events.insert(found.since, event.clone());
                 event
             }
         };
         found.record.event = Some(event);
+        found.record.zone.get_or_insert_with(|| found.place.zone.without_dot());
         records.push(found.record);
     }
     Ok(records)

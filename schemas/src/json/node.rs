@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Record;
+use super::{EventNote, Record};
 
 /// `GET /healthz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,13 @@ pub struct Lookup {
     pub authoritative: bool,
     /// The state that answered.
     pub revision: u64,
+    /// The moment that was asked for, `r1041` or a time; absent of the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<String>,
+    /// Where there are no such records (`NXDOMAIN`, no data, `REFUSED`): the event since which that is so. Absent where
+    /// there are, and where it never was otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<EventNote>,
     /// Answer section.
     pub answer: Vec<Record>,
     /// Authority section.

@@ -24,7 +24,7 @@ pub struct Record {
     /// The type that RRSIG records cover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covers: Option<String>,
-    /// The zone, when another zone of ours holds the same name and type.
+    /// The zone, when another zone of ours holds the same name and type, or when the event is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// Where the set came from, when asked for.
