@@ -231,7 +231,17 @@ fn shapes() -> Vec<Shape> {
         not_shown_count: not_shown.len() as u64,
         not_shown,
     };
-    let ready = |reasons, views| Ready { ready: true, reasons, revision: text("1:7"), views };
+    let ready = |reasons, views| Ready {
+        ready: true,
+        reasons,
+        revision: text("1:7"),
+        head: text("1:7"),
+        version: text("0.1.0"),
+        role: text("all"),
+        ledger: text("file"),
+        dns: vec![text("127.0.0.1:1053")],
+        views,
+    };
     let full_record = || record(some("DS"), some("example"), Some(note(some("why"))));
     let bare_record = || record(None, None, None);
     let lookup = |moment: Option<String>, since, answer, authority, additional, trace| Lookup {

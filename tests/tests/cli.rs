@@ -167,7 +167,9 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("zone show new.test --at r7", "", 1, "", "conn3ction: No such zone: no zone new.test as of r7; it was created at r8, T by tester"),
         ("get --zone new.test --at r10", "", 1, "",
          "conn3ction: No such zone: no zone new.test as of r10; it was deleted at r10, T by tester"),
-        ("status", "", 0, "VIEW REVISION LAG STATE\nanswers 10 0 following", ""),
+        ("status", "", 0,
+         "server SERVER conn3ction VERSION, role all, DNS at DNS\nledger memory, head 1:10\nready yes\n\
+          VIEW REVISION LAG STATE\nanswers r10 0 events following", ""),
         ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
         ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),
         ("verify --anchor r1", "", 2, "",
@@ -175,7 +177,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
           hash\n\nFor more information, try '--help'."),
         ("replay --to r11", "", 1, "", "conn3ction: That moment is yet to come: r11 is yet to come; the head is 1:10"),
         ("rebuild answers", "", 0, "VIEW REVISION LAG STATE DIGEST\nanswers 10 0 following H", ""),
-        ("rebuild nothing", "", 1, "", "conn3ction: No such page: this node has the views answers"),
+        ("rebuild nothing", "", 1, "", "conn3ction: Not found: no view nothing; this node has answers"),
         ("--at 15 get", "", 1, "", "conn3ction: Not a moment: \"15\" is not a moment; write r1041, 1:1041, 2026-11-22T10:15:00Z, \
          an age such as 40m, 2h, 3d or 1w, or now"),
         ("--at r1 set a.example.local A 10.0.0.1", "", 2, "",
@@ -185,7 +187,10 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         let ran = run(&server, line, input)?;
         let told = format!("{line}: {ran:?}");
         assert_eq!(ran.code, *code, "{told}");
-        assert_eq!(leveled(&ran.out), *out, "{told}");
+        let out = out
+            .replace("SERVER", &format!("http://{}/", server.http))
+            .replace("DNS at DNS", &format!("DNS at {}", server.dns));
+        assert_eq!(leveled(&ran.out), out.replace("VERSION", env!("CARGO_PKG_VERSION")), "{told}");
         assert_eq!(leveled(&ran.err), *err, "{told}");
     }
     Ok(())
@@ -320,6 +325,9 @@ fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
     std::fs::write(&tokens, "")?;
     let guarded = Conn3ction::start(data.path(), &["--ledger", "memory", "--tokens", &tokens.to_string_lossy()])?;
     let unused = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    // A port where connections are taken and nothing is said.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let silent = format!("http://{}", mute.local_addr()?);
     // Some other server.
     let other = std::net::TcpListener::bind("127.0.0.1:0")?;
     let foreign = format!("http://{}", other.local_addr()?);
@@ -337,7 +345,8 @@ fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
         (format!("http://{}", server.http), "nothing", 2, "unrecognized subcommand 'nothing'"),
         (format!("http://{}", server.http), "set a.example.local", 2, "required arguments were not provided"),
         (format!("http://{}", server.http), "zone create example.local", 3, "The zone exists"),
-        (format!("http://{unused}"), "get", 4, "no answer from"),
+        (format!("http://{unused}"), "get", 4, "is it running? --server or CONN3CTION_URL says where it is"),
+        (silent, "get --timeout 1", 4, "within 1 s"),
         (foreign, "get", 4, "does not speak our API"),
         ("nothing at all".into(), "get", 2, "--server nothing at all is no address; write http://HOST:PORT"),
     ] {

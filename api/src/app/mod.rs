@@ -21,6 +21,7 @@ use conn3ction_schemas::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::state::About;
 pub use self::state::NodeState;
 use crate::{
     auth::Tokens,
@@ -119,7 +120,9 @@ impl Node {
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
         let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
         let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
+        let about = About { role: config.role.name(), ledger: config.ledger.name(), dns: dns.clone() };
         let state = Arc::new(NodeState {
+            about,
             store,
             ledger,
             views,

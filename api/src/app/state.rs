@@ -46,8 +46,20 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// How often the ledger is asked where its head is, so that lag and absence are known.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
 
+/// What a node says of itself.
+#[derive(Debug)]
+pub(crate) struct About {
+    /// Its role's name.
+    pub(crate) role: &'static str,
+    /// The name of its ledger's kind.
+    pub(crate) ledger: &'static str,
+    /// Where it answers DNS.
+    pub(crate) dns: Vec<SocketAddr>,
+}
+
 /// What handlers share.
 pub struct NodeState {
+    pub(crate) about: About,
     /// The answers at every version.
     pub store: Arc<Store>,
     /// The ledger.

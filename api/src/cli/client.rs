@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub(super) reason: Option<String>,
     /// The moment to show; a query parameter.
     pub(super) at: Option<String>,
+    /// Seconds within which the answer to a read begins.
+    timeout: u64,
     /// `None`: do not wait for the views.
     pub(super) wait: Option<String>,
 }
@@ -82,6 +84,7 @@ impl Client {
             yes: global.yes,
             reason: global.reason.clone(),
             at: global.at.clone(),
+            timeout: global.timeout,
             wait: (!global.no_wait).then(|| global.wait.clone()),
         };
         Ok(Self { http, base, global, offline })
@@ -121,7 +124,24 @@ impl Client {
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, Failure> {
-        self.decode(self.send(self.http.get(url)).await?).await
+        self.decode(self.read(self.http.get(url)).await?).await
+    }
+
+    /// Whether the server may be sent traffic, and what it says of itself; if it may not, that is an answer, too.
+    pub(super) async fn ready(&self) -> Result<json::Ready, Failure> {
+        let request = self.http.get(self.url(&["readyz"], &[]));
+        let response = self.begun(request.send()).await?.map_err(|error| Failure::io(&error, &self.base))?;
+        self.decode(response).await
+    }
+
+    async fn read(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        self.begun(self.send(request)).await?
+    }
+
+    /// The answer, if it begins in time; how long all of it takes is not limited.
+    async fn begun<T>(&self, answer: impl Future<Output = T>) -> Result<T, Failure> {
+        let late = |_| Failure::Unreachable(format!("no answer from {} within {} s", self.base, self.global.timeout));
+        tokio::time::timeout(Duration::from_secs(self.global.timeout), answer).await.map_err(late)
     }
 
     /// The report of long work, whose progress `told` is given meanwhile.
@@ -157,7 +177,7 @@ impl Client {
 
     /// An answer whose body the verb reads itself.
     pub(super) async fn open(&self, url: Url, accept: &str) -> Result<Response, Failure> {
-        self.send(self.http.get(url).header("accept", accept)).await
+        self.read(self.http.get(url).header("accept", accept)).await
     }
 
     /// A list, item by item as it comes.

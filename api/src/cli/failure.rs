@@ -93,6 +93,9 @@ impl Failure {
             text.push_str(&format!(": {error}"));
             cause = error.source();
         }
+        if error.is_connect() {
+            text.push_str("; is it running? --server or CONN3CTION_URL says where it is");
+        }
         Self::Unreachable(text)
     }
 }

@@ -83,6 +83,9 @@ struct Global {
     /// Do not wait for the views.
     #[arg(long, global = true, conflicts_with = "wait")]
     no_wait: bool,
+    /// How long the answer to a read may take to begin.
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
     /// Colour.
     #[arg(long, global = true, value_enum, default_value = "auto")]
     color: output::Color,

@@ -81,11 +81,18 @@ impl Printer {
                 let mut lines = vec![shown.iter().map(|at| T::COLUMNS[*at].to_ascii_uppercase()).collect::<Vec<_>>()];
                 lines.extend(rows.iter().map(|row| {
                     let cells = row.cells();
-                    shown.iter().map(|at| escape(&cells[*at])).collect()
+                    shown.iter().map(|at| cells[*at].clone()).collect()
                 }));
-                aligned(&lines).iter().for_each(|line| self.line(Style::new(), line));
+                self.table(&lines);
             }
         }
+    }
+
+    /// Aligned lines, the first of them the names of the columns.
+    pub(super) fn table(&self, lines: &[Vec<String>]) {
+        let escaped: Vec<Vec<String>> =
+            lines.iter().map(|line| line.iter().map(|cell| escape(cell)).collect()).collect();
+        aligned(&escaped).iter().for_each(|line| self.line(Style::new(), line));
     }
 
     /// CSV lines, the first of them below the names of the columns.

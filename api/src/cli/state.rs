@@ -1,11 +1,12 @@
 //! `status`, `rebuild`.
 
+use anstyle::Style;
 use conn3ction_schemas::json;
 use reqwest::Method;
 
 use super::{
     client::{Client, Failure},
-    output::Printer,
+    output::{Output, Printer, escape},
 };
 use crate::http::list::Row;
 
@@ -24,9 +25,41 @@ impl Status {
             return Ok(());
         }
         let views: Vec<json::ViewStatus> = client.get(client.url(&["projections"], &[])).await?;
-        printer.rows(&views, &["view", "revision", "lag", "state"]);
+        if printer.output != Output::Table {
+            printer.rows(&views, json::ViewStatus::COLUMNS);
+            return Ok(());
+        }
+        told(&client.ready().await?, client.base(), printer);
+        let mut lines = vec![["VIEW", "REVISION", "LAG", "STATE"].map(str::to_owned).to_vec()];
+        lines.extend(views.iter().map(line));
+        printer.table(&lines);
         Ok(())
     }
+}
+
+/// The server and its ledger, in lines of a name and what is said of it.
+fn told(ready: &json::Ready, base: &str, printer: &Printer) {
+    let dns = if ready.dns.is_empty() { "no DNS".to_owned() } else { format!("DNS at {}", ready.dns.join(", ")) };
+    let json::Ready { version, role, ledger, head, .. } = ready;
+    let fit = if ready.ready { "yes".to_owned() } else { format!("no: {}", ready.reasons.join("; ")) };
+    for (name, said) in [
+        ("server", format!("{base} conn3ction {version}, role {role}, {dns}")),
+        ("ledger", format!("{ledger}, head {head}")),
+        ("ready", fit),
+    ] {
+        printer.line(Style::new(), &escape(&format!("{name:8}{said}")));
+    }
+}
+
+/// A view as a line of the table.
+fn line(view: &json::ViewStatus) -> Vec<String> {
+    let lag = format!("{} {}", view.lag, if view.lag == 1 { "event" } else { "events" });
+    let detail = view.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    let not_shown = match view.not_shown_count {
+        0 => String::new(),
+        count => format!("; {count} not shown (GET /projections says which)"),
+    };
+    vec![view.view.clone(), format!("r{}", view.revision), lag, format!("{}{detail}{not_shown}", view.state)]
 }
 
 impl Row for json::ViewStatus {

@@ -123,6 +123,18 @@ pub enum Role {
     Dns,
 }
 
+impl Role {
+    /// As settings write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Projector => "projector",
+            Self::Dns => "dns",
+        }
+    }
+}
+
 /// Where the ledger lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,6 +145,17 @@ pub enum LedgerKind {
     Etcd,
     /// Memory: gone with the process.
     Memory,
+}
+
+impl LedgerKind {
+    /// As settings write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Etcd => "etcd",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// How log lines look.

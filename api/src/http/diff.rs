@@ -9,7 +9,7 @@ use conn3ction_dns::{View, store::Difference};
 use conn3ction_schemas::{Delta, Name, json};
 
 use super::{
-    Shared,
+    Shared, absent,
     list::{self, Format},
     problem::{Problem, ProblemKind},
     query::Query,
@@ -35,6 +35,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         rtype: query.rtype("type")?,
         covers: query.rtype("covers")?,
     };
+    absent::ensure_known(&node, filter.zone.as_ref(), filter.name.as_ref())?;
     let start = query.text("after").map(Place::parse).transpose()?;
     let cursor = Cursor::new(before.view().clone(), after.view().clone(), filter, start)?;
     let format = Format::accepted(&headers);

@@ -23,6 +23,11 @@ pub(super) async fn ready(State(node): State<Shared>, uri: Uri) -> Result<Respon
         ready: reasons.is_empty(),
         reasons,
         revision: node.token(node.revision()).to_string(),
+        head: node.token(node.head_known()).to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        role: node.about.role.into(),
+        ledger: node.about.ledger.into(),
+        dns: node.about.dns.iter().map(ToString::to_string).collect(),
         views: status(&node),
     };
     let code = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -39,7 +39,7 @@ problems! {
     RecordNotFound "record-not-found" NOT_FOUND "No such record set" "The name has no record set of that type now."
     ZoneNotFound "zone-not-found" NOT_FOUND "No such zone" "No zone of that name exists now. `GET /zones` lists them."
     EventNotFound "event-not-found" NOT_FOUND "No such event" "The ledger has no event of that revision."
-    NotFound "not-found" NOT_FOUND "No such page" "No route has this path. `/docs` and `/openapi.json` list the routes."
+    NotFound "not-found" NOT_FOUND "Not found" "No route has this path, or this node has no such view. `/docs` and `/openapi.json` list the routes."
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "Method not allowed" "The path exists, but not with this method. `Allow` lists the methods."
     TooSlow "too-slow" REQUEST_TIMEOUT "The request came too slowly" "The body did not arrive within the time allowed."
     RecordExists "record-exists" CONFLICT "The record set exists" "POST creates only. PUT replaces what is there."

@@ -93,7 +93,7 @@ pub(super) async fn rebuild(
     let known = node.views.status();
     let Some((name, _)) = known.iter().find(|(name, _)| name.as_str() == view) else {
         let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(Problem::new(ProblemKind::NotFound, format!("this node has the views {}", names.join(", "))));
+        return Err(Problem::new(ProblemKind::NotFound, format!("no view {view}; this node has {}", names.join(", "))));
     };
     node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::NotCaughtUp, error.to_string()))?;
     let status = status_and_not_shown(&node).await.into_iter().find(|status| status.view == view);

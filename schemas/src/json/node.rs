@@ -18,6 +18,21 @@ pub struct Ready {
     pub reasons: Vec<String>,
     /// The state that answers show, `1:1041`.
     pub revision: String,
+    /// The last event of the ledger that this node knows of, `1:1041`.
+    #[serde(default)]
+    pub head: String,
+    /// The version of this software.
+    #[serde(default)]
+    pub version: String,
+    /// `all`, `api`, `projector` or `dns`.
+    #[serde(default)]
+    pub role: String,
+    /// Where the ledger lives: `file`, `etcd` or `memory`.
+    #[serde(default)]
+    pub ledger: String,
+    /// Where DNS is answered; empty if it is not.
+    #[serde(default)]
+    pub dns: Vec<String>,
     /// Each view of the node.
     pub views: Vec<ViewStatus>,
 }
