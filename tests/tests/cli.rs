@@ -111,7 +111,8 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
          "NAME SERIAL REVISION RECORD_COUNT\nnew.test 1 8 3", "answers r8"),
         ("zone create new.test", "", 3, "", "conn3ction: The zone exists: new.test exists; it last changed at r8"),
         ("zone list", "", 0, "NAME SERIAL REVISION RECORD_COUNT\nexample.local 7 7 3\nnew.test 1 8 3", ""),
-        ("zone show new.test", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nnew.test 1 8 3 false", ""),
+        ("zone show new.test", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nnew.test 1 8 3 false", "refresh 60 s, retry 30 s, expire 1209600 s, absence kept 60 s, TTL 60 s"),
+        ("zone list --at r0", "", 0, "NAME SERIAL REVISION RECORD_COUNT", "no zone is here as of r0"),
         ("zone show nowhere", "", 1, "", "conn3ction: No such zone: no zone nowhere, now or before\nzones here: example.local, new.test"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "+ a.new.test. 60 A\n+ 10.0.0.1", "r9 zone-imported; new.test serial 2; answers r9"),
         ("import new.test -", "a 60 A 10.0.0.1\n", 0, "", "nothing to change: it has been so since r9"),
@@ -170,7 +171,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("status", "", 0,
          "server SERVER conn3ction VERSION, role all, DNS at DNS\nledger memory, head 1:10\nready yes\n\
           VIEW REVISION LAG STATE\nanswers r10 0 events following", ""),
-        ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", ""),
+        ("status example.local", "", 0, "NAME SERIAL REVISION RECORD_COUNT SIGNED_ELSEWHERE\nexample.local 7 7 3 false", "refresh 60 s, retry 30 s, expire 1209600 s, absence kept 60 s, TTL 60 s"),
         ("verify", "", 0, "chain r1 to r10: H\nanswers r10: ok H", ""),
         ("verify --anchor r1", "", 2, "",
          "error: invalid value 'r1' for '--anchor <REV:HASH>': no pair such as r1041:HASH, with the 64 hexadecimal digits of an event's \
@@ -360,6 +361,15 @@ fn exit_codes_say_what_to_do_next() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_zone_is_shown_with_who_transfers_it() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--ledger", "memory", "--dns-notify", "127.0.0.1:9"])?;
+    let shown = server.cli(&["zone", "show", "example.local"])?;
+    assert!(shown.err.contains("secondary 127.0.0.1:9 "), "{shown:?}");
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_understood_is_refused_before_anything_is_done() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let server = Conn3ction::start(data.path(), &[])?;
@@ -392,6 +402,7 @@ fn a_ledger_that_no_server_holds_is_read_offline() -> anyhow::Result<()> {
         ("export example.local", "a.example.local."),
         ("log", "r2"),
         ("verify", "chain r1 to r2"),
+        ("status", "ledger  file, head 1:2"),
     ] {
         let ran = offline(line)?;
         assert_eq!(ran.code, 0, "{line}: {ran:?}");

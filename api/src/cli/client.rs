@@ -98,6 +98,11 @@ impl Client {
         }
     }
 
+    /// Whether it is a ledger directory that answers, in this process.
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline.is_some()
+    }
+
     /// The server's address.
     pub(super) fn base(&self) -> &str {
         self.base.as_str()

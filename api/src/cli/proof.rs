@@ -48,8 +48,12 @@ impl Replay {
             printer.json_lines(&[&report]);
         } else {
             let json::ReplayJson { to, events, events_per_second, .. } = report;
-            let seconds = report.elapsed_ms as f64 / 1_000.0;
-            let line = format!("replayed to r{to}: {events} events in {seconds:.3} s, {events_per_second} events/s");
+            let took = match report.elapsed_ms {
+                0 => "less than 1 ms".to_owned(),
+                ms @ 1..1_000 => format!("{ms} ms, {events_per_second} events/s"),
+                ms => format!("{:.3} s, {events_per_second} events/s", ms as f64 / 1_000.0),
+            };
+            let line = format!("replayed to r{to}: {events} events in {took}");
             printer.line(Style::new(), &line);
             views(&report.views, printer);
         }

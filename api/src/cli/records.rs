@@ -77,7 +77,7 @@ impl Get {
 }
 
 /// The moment that `--at` names, behind what is said of it.
-fn as_of(client: &Client) -> String {
+pub(super) fn as_of(client: &Client) -> String {
     client.global.at.as_ref().map(|at| format!(" as of {at}")).unwrap_or_default()
 }
 

@@ -19,17 +19,18 @@ pub(super) struct Status {
 impl Status {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         if let Some(zone) = &self.zone {
-            let zone: json::ZoneJson =
-                client.get(client.url(&["zones", zone], &[("at", client.global.at.as_deref())])).await?;
-            printer.rows(&[zone], json::ZoneJson::COLUMNS);
-            return Ok(());
+            return super::zones::show(zone, client, printer).await;
         }
-        let views: Vec<json::ViewStatus> = client.get(client.url(&["projections"], &[])).await?;
+        let ready = client.ready().await?;
+        // A node of this process began a moment ago: where its views would be is what is asked.
+        let (head, wait) = if client.is_offline() { (Some(&*ready.head), Some("60s")) } else { (None, None) };
+        let url = client.url(&["projections"], &[("min_revision", head), ("wait", wait)]);
+        let views: Vec<json::ViewStatus> = client.get(url).await?;
         if printer.output != Output::Table {
             printer.rows(&views, json::ViewStatus::COLUMNS);
             return Ok(());
         }
-        told(&client.ready().await?, client.base(), printer);
+        told(&ready, client.base(), printer);
         let mut lines = vec![["VIEW", "REVISION", "LAG", "STATE"].map(str::to_owned).to_vec()];
         lines.extend(views.iter().map(line));
         printer.table(&lines);

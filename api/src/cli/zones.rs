@@ -10,7 +10,7 @@ use super::{
     apply,
     client::{Client, Failure},
     output::{Output, Printer, confirmed, is_asked},
-    records::{dotted, name, sets, show_plan, written},
+    records::{as_of, dotted, name, sets, show_plan, written},
 };
 use crate::http::list::Row;
 
@@ -52,14 +52,12 @@ impl Zone {
                 let zones: Vec<json::ZoneJson> =
                     client.get(client.url(&["zones"], &[("at", client.global.at.as_deref())])).await?;
                 printer.rows(&zones, &["name", "serial", "revision", "record_count"]);
+                if zones.is_empty() {
+                    printer.note(&format!("no zone is here{}", as_of(client)));
+                }
                 Ok(())
             }
-            Self::Show { zone } => {
-                let zone: json::ZoneJson =
-                    client.get(client.url(&["zones", zone], &[("at", client.global.at.as_deref())])).await?;
-                printer.rows(&[zone], json::ZoneJson::COLUMNS);
-                Ok(())
-            }
+            Self::Show { zone } => show(zone, client, printer).await,
             Self::Create { zone, nameservers, contact, ttl } => {
                 let request = json::ZoneInput {
                     name: zone.clone(),
@@ -106,6 +104,30 @@ async fn delete(zone: &str, client: &Client, printer: &Printer) -> Result<(), Fa
         return Ok(());
     }
     apply::plan(client, printer, plan, None).await
+}
+
+/// One zone; people are also told its SOA times, and who transfers it.
+pub(super) async fn show(apex: &str, client: &Client, printer: &Printer) -> Result<(), Failure> {
+    let at = [("at", client.global.at.as_deref())];
+    let zone: json::ZoneJson = client.get(client.url(&["zones", apex], &at)).await?;
+    let zone = std::slice::from_ref(&zone);
+    printer.rows(zone, json::ZoneJson::COLUMNS);
+    if printer.for_programs() {
+        return Ok(());
+    }
+    let of_zone = [("zone", Some(apex)), ("at", client.global.at.as_deref())];
+    let soa: json::Record = client.get(client.url(&["records", apex, "SOA"], &of_zone)).await?;
+    let fields: Vec<&str> = soa.values.iter().flat_map(|value| value.split(' ')).collect();
+    if let [_, _, _, refresh, retry, expire, negative] = fields[..] {
+        let negative = format!("absence kept {negative} s");
+        printer
+            .note(&format!("refresh {refresh} s, retry {retry} s, expire {expire} s, {negative}, TTL {} s", soa.ttl));
+    }
+    for json::Secondary { address, serial } in &zone[0].secondaries {
+        let serial = serial.map_or_else(|| "was told nothing yet".to_owned(), |serial| format!("has serial {serial}"));
+        printer.note(&format!("secondary {address} {serial}"));
+    }
+    Ok(())
 }
 
 impl Row for json::ZoneJson {
