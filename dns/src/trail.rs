@@ -226,12 +226,13 @@ pub struct Bisected {
 /// Finds the last turn of an answer at which `holds` began or ceased to be true of it.
 ///
 /// What holds may come and go any number of times, so halving the history could miss that turn. Walking the turns back
-/// cannot, and there are few of them however long the history is.
-pub fn bisect(view: &View, name: &Name, rtype: RecordType, holds: impl Fn(&Traced) -> bool) -> Bisected {
+/// cannot, and there are few of them however long the history is. Who cannot wait where there are many all the same walks
+/// at most `most` of them, and is told as if there were no more.
+pub fn bisect(view: &View, name: &Name, rtype: RecordType, most: usize, holds: impl Fn(&Traced) -> bool) -> Bisected {
     let now = trace::trace(view, name, rtype);
     let holds_now = holds(&now);
     let mut after = now.clone();
-    for turn in Trail::of_answer(view, name, Some(rtype)) {
+    for turn in Trail::of_answer(view, name, Some(rtype)).take(most) {
         // Between two turns the answer does not change, so one look a turn is enough.
         let before = trace::trace(&view.back_to(Version(turn.version.0.saturating_sub(1))), name, rtype);
         if holds(&before) != holds_now {

@@ -44,7 +44,8 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     };
     let view = reading.view().back_to(reading.revision().into());
     let asked = name.clone();
-    let found = tokio::task::spawn_blocking(move || bisect(&view, &asked, rtype, |traced| wanted.holds(traced)));
+    let found =
+        tokio::task::spawn_blocking(move || bisect(&view, &asked, rtype, usize::MAX, |traced| wanted.holds(traced)));
     let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
     let turn = match found.turn {
         Some((turn, before)) => Some((trail::event(&node, turn).await?, before)),

@@ -60,6 +60,10 @@ pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Respons
     Ok(reading.stamp(&node, Json(lookup).into_response()))
 }
 
+/// Turns of an answer that are walked back to find since when there is nothing: a part of a second. Only an alias that moved
+/// from one missing target to the next so often has more.
+const MOST_TURNS: usize = 10_000;
+
 /// The event that made an answer one without such records.
 async fn since(
     node: &Shared,
@@ -82,7 +86,8 @@ async fn since(
         }
     };
     let (view, name) = (view.back_to(last), name.clone());
-    let found = tokio::task::spawn_blocking(move || bisect(&view, &name, rtype, |traced| outcome(traced) == said));
+    let holds = move |traced: &Traced| outcome(traced) == said;
+    let found = tokio::task::spawn_blocking(move || bisect(&view, &name, rtype, MOST_TURNS, holds));
     let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
     match found.turn.filter(|_| found.holds) {
         Some((turn, _)) => Ok(Some(note(&*node.header(turn.version.into()).await?))),

@@ -207,7 +207,15 @@ fn no_change_of_any_answer_is_missing_from_its_trail() {
                 };
                 let held = |version: u64| holds(&answers[version as usize]);
                 let last = (1..=history.version).rev().find(|version| held(*version) != held(version - 1));
-                let found = bisect(&history.store.now(), &name(asked), A, holds);
+                let found = bisect(&history.store.now(), &name(asked), A, usize::MAX, holds);
+                let short = bisect(&history.store.now(), &name(asked), A, 1, holds).turn;
+                let turns = Trail::of_answer(&history.store.now(), &name(asked), Some(A)).map(|turn| turn.version.0);
+                let newest = turns.take(1).find(|newest| Some(*newest) == last);
+                assert_eq!(
+                    short.map(|(turn, _)| turn.version.0),
+                    newest,
+                    "seed {seed}: one turn back, {asked} {wanted}"
+                );
                 let turned = found.turn.map(|(turn, _)| turn.version.0);
                 assert_eq!((found.holds, turned), (held(history.version), last), "seed {seed}: {asked} {wanted}");
             }

@@ -92,7 +92,7 @@ pub struct Lookup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moment: Option<String>,
     /// Where there are no such records (`NXDOMAIN`, no data, `REFUSED`): the event since which that is so. Absent where
-    /// there are, and where it never was otherwise.
+    /// there are, and where it never was otherwise, as far as was looked back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<EventNote>,
     /// Answer section.
