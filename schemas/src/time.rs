@@ -30,20 +30,39 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
-    /// As [`Timestamp::to_seconds_text`], in ASCII and without an allocation; `None` beyond the years 0 to 9999.
-    pub fn to_seconds_octets(self) -> Option<[u8; 20]> {
+    /// As [`Timestamp::to_exact_text`], in ASCII at the front of `room` and without an allocation; `None` beyond the
+    /// years 0 to 9999.
+    pub fn to_exact_octets(self, room: &mut [u8; 27]) -> Option<&[u8]> {
         let time = DateTime::<Utc>::from_timestamp_micros(self.0)?.naive_utc();
         let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
-        let mut octets = *b"0000-00-00T00:00:00Z";
+        *room = *b"0000-00-00T00:00:00.000000Z";
         let pairs = [year / 100, year % 100, time.month(), time.day(), time.hour(), time.minute(), time.second()];
         for (at, number) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(pairs) {
-            octets[at] += (number / 10) as u8;
-            octets[at + 1] += (number % 10) as u8;
+            room[at] += (number / 10) as u8;
+            room[at + 1] += (number % 10) as u8;
         }
-        Some(octets)
+        let mut fraction = self.0.rem_euclid(1_000_000);
+        for digit in room[20..26].iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        // Digits that are 0 at the end go, and the point with the last of them.
+        let zeros = room[20..26].iter().rev().take_while(|digit| **digit == b'0').count();
+        let end = if zeros == 6 { 19 } else { 26 - zeros };
+        room[end] = b'Z';
+        Some(&room[..=end])
     }
 
-    /// RFC 3339 in whole seconds, for where room is short.
+    /// RFC 3339 with as much of the fraction of the second as there is: the short form that, read again, is this very
+    /// moment, so that who pastes the time of an event sees its state and not the one before.
+    pub fn to_exact_text(self) -> String {
+        match self.to_exact_octets(&mut [0; 27]) {
+            Some(octets) => octets.iter().map(|octet| char::from(*octet)).collect(),
+            None => self.to_string(),
+        }
+    }
+
+    /// RFC 3339 in whole seconds, the rest cut: for the time of day, never for the time of an event.
     pub fn to_seconds_text(self) -> String {
         let time = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or_default();
         time.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -80,13 +99,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_exact_time_is_read_again_as_the_same_and_is_no_longer_than_it_must() {
+        for (micros, fraction) in
+            [(0, ""), (1, ".000001"), (10, ".00001"), (500_000, ".5"), (530_234, ".530234"), (999_990, ".99999")]
+        {
+            for second in [1_764_000_000, 0, -86_400] {
+                let time = Timestamp(second * 1_000_000 + micros);
+                let text = time.to_exact_text();
+                assert_eq!(text, time.to_seconds_text().replace('Z', &format!("{fraction}Z")));
+                assert_eq!(Timestamp::parse(&text).ok(), Some(time), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn the_short_ways_read_and_write_what_the_general_ones_do() {
         let general = |text: &str| Some(Timestamp(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros()));
         for days in (-720_000..2_930_000i64).step_by(97) {
             let time = Timestamp((days * 86_400 + days.rem_euclid(86_400)) * 1_000_000 + 999_999);
             let text =
                 DateTime::from_timestamp_micros(time.0).expect("a time").to_rfc3339_opts(SecondsFormat::Secs, true);
-            let octets = time.to_seconds_octets().filter(|octets| octets == text.as_bytes());
+            let whole = Timestamp(time.0 - 999_999);
+            let mut room = [0; 27];
+            let octets = whole.to_exact_octets(&mut room).filter(|octets| *octets == text.as_bytes());
             assert_eq!(octets.is_some(), text.len() == 20, "{text}");
             assert_eq!(Timestamp::parse(&text).ok(), general(&text), "{text}");
         }

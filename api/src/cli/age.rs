@@ -1,11 +1,11 @@
-//! Times for people: to the second, and how long ago.
+//! Times for people: exact, so that they can be pasted back, and how long ago.
 
 use conn3ction_schemas::Timestamp;
 
-/// `2026-11-22 01:52:07Z` and `38m ago`.
+/// `2026-11-22 01:52:07.5Z` and `38m ago`. A cut second would name the state before the event.
 pub(super) fn told(time: &str, now: Timestamp) -> [String; 2] {
-    let seconds = time.get(..19).map(|time| time.replace('T', " ") + "Z");
-    [seconds.unwrap_or_else(|| time.to_owned()), age(time, now)]
+    let exact = Timestamp::parse(time).map(|time| time.to_exact_text().replace('T', " "));
+    [exact.unwrap_or_else(|_| time.to_owned()), age(time, now)]
 }
 
 /// How long ago, in the largest unit that fits.
@@ -22,6 +22,8 @@ fn age(time: &str, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use conn3ction_schemas::When;
+
     use super::*;
 
     #[test]
@@ -36,7 +38,10 @@ mod tests {
         ] {
             assert_eq!(age(time, now), text);
         }
-        let told = told("2026-11-22T11:22:00.123456Z", now);
-        assert_eq!(told, ["2026-11-22 11:22:00Z", "37m ago"], "a whole minute is not over yet");
+        let [exact, age] = told("2026-11-22T11:22:00.123450Z", now);
+        assert_eq!([&*exact, &*age], ["2026-11-22 11:22:00.12345Z", "37m ago"], "a whole minute is not over yet");
+        let when: Result<When, _> = exact.parse();
+        let meant = Timestamp::parse("2026-11-22T11:22:00.123450Z").expect("a time");
+        assert_eq!(when.ok(), Some(When::Time(meant)), "what is printed can be pasted back");
     }
 }

@@ -65,7 +65,7 @@ impl ExtendedError {
             _ => String::new(),
         };
         let why = who.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let text = format!("as of {} {}{set_by} {}{why}", note.token.revision, note.time.to_seconds_text(), who.actor);
+        let text = format!("as of {} {}{set_by} {}{why}", note.token.revision, note.time.to_exact_text(), who.actor);
         Self { code: Self::OTHER, text: text.into() }
     }
 }
@@ -88,10 +88,11 @@ impl Options {
     pub(super) fn moment(&mut self, version: Option<Version>, time: Option<Timestamp>, is_final: bool) {
         let mut text = [0; 64];
         let mut rest = &mut text[..];
-        // The longest such text has 52 octets, so that writing cannot fail.
+        // The longest such text has 59 octets, so that writing cannot fail.
         let _ = write!(rest, "r{}", version.unwrap_or_default());
-        if let Some(octets) = time.and_then(Timestamp::to_seconds_octets) {
-            let _ = rest.write_all(b" ").and_then(|()| rest.write_all(&octets));
+        let mut room = [0; 27];
+        if let Some(octets) = time.and_then(|time| time.to_exact_octets(&mut room)) {
+            let _ = rest.write_all(b" ").and_then(|()| rest.write_all(octets));
         }
         if !is_final {
             let _ = rest.write_all(b" not-final");

@@ -177,6 +177,25 @@ fn the_empty_option_tells_where_the_live_answer_comes_from() {
 }
 
 #[test]
+fn a_time_that_is_told_can_be_asked() {
+    let mut options = options::Options::default();
+    let time = Timestamp(1_764_000_000_530_230);
+    options.moment(Some(Version(4)), Some(time), false);
+    let mut told = [0; 128];
+    let len = options.append(&mut told, 2);
+    let text = std::str::from_utf8(&told[6..len]).expect("ASCII");
+    assert_eq!(text, "r4 2025-11-24T16:00:00.53023Z not-final");
+    assert_eq!(text.split(' ').nth(1).map(str::parse), Some(Ok(When::Time(time))));
+    let note = EventNote {
+        token: Token { epoch: Epoch(1), revision: Revision(4) },
+        time,
+        actor: "ann".to_owned(),
+        reason: None,
+    };
+    assert_eq!(ExtendedError::of(&note, None).text, "as of r4 2025-11-24T16:00:00.53023Z ann");
+}
+
+#[test]
 fn with_rd_set_the_past_has_no_time_to_live() {
     let (history, store) = history();
     let mut packet = query("www.shop.example.", RecordType::A, Some(&moment("r1")));
