@@ -93,6 +93,22 @@ fn read_at_most(limit: u64, apex: &Name, mode: Mode, file: impl Read) -> Result<
     Ok(Incoming { apex: apex.clone(), mode, zone })
 }
 
+/// What a file holds, plain or gzip; `None` if that is more than 1 GiB.
+///
+/// # Errors
+///
+/// It is no whole gzip.
+pub(crate) fn unpacked(octets: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    let plain = if octets.starts_with(&[0x1f, 0x8b]) {
+        let mut plain = Vec::new();
+        flate2::read::MultiGzDecoder::new(&octets[..]).take(MAX_OCTETS + 1).read_to_end(&mut plain)?;
+        plain
+    } else {
+        octets
+    };
+    Ok(Some(plain).filter(|plain| plain.len() as u64 <= MAX_OCTETS))
+}
+
 /// Fails, and says so, once more than `left` octets came.
 struct Bounded<'a, R> {
     input: R,

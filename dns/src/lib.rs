@@ -8,6 +8,7 @@
 //!
 //! - [`trace`]: an answer taken apart, with the path that it took.
 //! - [`trail`]: the versions that changed an answer, wherever on its path they did so.
+//! - [`transfer::pull`]: another server's zone, whole, to be held against ours.
 //! - [`History`]: who may ask about the past (EDNS option 65353, names under `asof.`), and who finds the moments.
 //!
 //! What this crate does not know: the ledger, etcd, clocks. It knows [`store::Version`], a number that only rises.
@@ -23,7 +24,7 @@ pub mod store;
 mod tcp;
 pub mod trace;
 pub mod trail;
-mod transfer;
+pub mod transfer;
 mod udp;
 mod wire;
 

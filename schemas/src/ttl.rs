@@ -12,6 +12,8 @@ pub struct Ttl(u32);
 pub struct TtlOutOfRange;
 
 impl Ttl {
+    /// Not to be kept beyond the answer that needed it.
+    pub const ZERO: Ttl = Ttl(0);
     /// The largest TTL.
     pub const MAX: Ttl = Ttl(i32::MAX as u32);
 

@@ -84,6 +84,15 @@ fn compare(server: &str, ours: u16, theirs: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What `server` transfers is what we hold: no record is told otherwise in its messages, whose names it compresses.
+fn holds_the_same(server: &str, ours: &Conn3ction, theirs: u16) -> anyhow::Result<()> {
+    for zone in zones()?.iter().filter(|zone| serves(server, zone)) {
+        let ran = ours.cli(&["diff", "now", &format!("@127.0.0.1:{theirs}"), "--zone", zone, "--exit-code"])?;
+        anyhow::ensure!(ran.code == 0 && ran.out == "no difference\n", "{server}, {zone}: {ran:?}");
+    }
+    Ok(())
+}
+
 /// Our server with the corpus in it.
 fn served(data: &Path) -> anyhow::Result<Conn3ction> {
     let server = Conn3ction::start(data, &["--ledger", "memory", "--zones", ""])?;
@@ -121,15 +130,19 @@ fn knot_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
     let (port, here) = (free_address().port(), data.path().display());
     let mut config = format!(
         "server:\n  rundir: {here}\n  listen: 127.0.0.1@{port}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-         database:\n  storage: {here}/knot\nzone:\n"
+         database:\n  storage: {here}/knot\nacl:\n  - id: us\n    address: 127.0.0.0/8\n    action: transfer\nzone:\n"
     );
     for (zone, file) in exported(&server, data.path())? {
-        config.push_str(&format!("  - domain: {zone}\n    file: {}\n    semantic-checks: off\n", file.display()));
+        config.push_str(&format!(
+            "  - domain: {zone}\n    file: {}\n    semantic-checks: off\n    acl: us\n",
+            file.display()
+        ));
     }
     let path = data.path().join("knot.conf");
     std::fs::write(&path, config)?;
     let _knot = start("knot", Command::new("/usr/sbin/knotd").arg("-c").arg(&path), port)?;
-    compare("knot", server.dns.port(), port)
+    compare("knot", server.dns.port(), port)?;
+    holds_the_same("knot", &server, port)
 }
 
 #[test]
@@ -143,12 +156,16 @@ fn nsd_answers_the_same_from_what_we_export() -> anyhow::Result<()> {
          remote-control:\n  control-enable: no\n"
     );
     for (zone, file) in exported(&server, data.path())? {
-        config.push_str(&format!("zone:\n  name: {zone}\n  zonefile: {}\n", file.display()));
+        config.push_str(&format!(
+            "zone:\n  name: {zone}\n  zonefile: {}\n  provide-xfr: 127.0.0.1 NOKEY\n",
+            file.display()
+        ));
     }
     let path = data.path().join("nsd.conf");
     std::fs::write(&path, config)?;
     let _nsd = start("nsd", Command::new("/usr/sbin/nsd").arg("-d").arg("-c").arg(&path), port)?;
-    compare("nsd", server.dns.port(), port)
+    compare("nsd", server.dns.port(), port)?;
+    holds_the_same("nsd", &server, port)
 }
 
 #[test]

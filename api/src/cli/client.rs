@@ -185,6 +185,16 @@ impl Client {
         self.read(self.http.get(url).header("accept", accept)).await
     }
 
+    /// An answer whose body is text, whole.
+    pub(super) async fn text(&self, url: Url, accept: &str) -> Result<bytes::Bytes, Failure> {
+        self.open(url, accept).await?.bytes().await.map_err(|error| Failure::io(&error, &self.base))
+    }
+
+    /// How long the answer to a read may take to begin.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.global.timeout)
+    }
+
     /// A list, item by item as it comes.
     pub(super) async fn lines(&self, url: Url) -> Result<Lines<'_>, Failure> {
         let response = self.open(url, "application/x-ndjson").await?;

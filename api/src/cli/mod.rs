@@ -5,6 +5,7 @@ mod apply;
 mod bisect;
 mod blame;
 mod client;
+mod diff;
 mod failure;
 mod follow;
 mod forms;
@@ -21,6 +22,7 @@ mod output;
 mod proof;
 mod records;
 mod rollback;
+mod side;
 mod state;
 mod zones;
 
@@ -126,8 +128,8 @@ enum Command {
     Bisect(bisect::Bisect),
     /// Show every version of a name, newest first.
     History(history::History),
-    /// Show the record sets in which two moments differ.
-    Diff(history::Diff),
+    /// Show the record sets in which two moments, master files or servers differ.
+    Diff(diff::Diff),
     /// Bring a zone, or a part of it, back to what it was at a moment; the plan is shown first.
     Restore(rollback::Restore),
     /// Undo an event, or a part of it; the plan is shown first.

@@ -80,7 +80,7 @@ impl Origins {
 }
 
 /// The zone that a file's name tells: `db.example.org`, `example.org.zone`.
-fn named(path: &str) -> Name {
+pub(crate) fn named(path: &str) -> Name {
     let base = path.rsplit('/').next().unwrap_or(path);
     let base = base.strip_suffix(".gz").unwrap_or(base);
     let strip = |text: &str| {

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, Cursor, Read},
+    io::{BufRead, Cursor},
     rc::Rc,
 };
 
@@ -18,10 +18,8 @@ use super::{
     origins::{Hint, Origins},
     wire::{SetVersion, VersionInput, ZoneVersion},
 };
-use crate::decide;
+use crate::{decide, import::unpacked};
 
-/// Octets of a file, unpacked, above which it is no zone of ours.
-const MAX_OCTETS: u64 = 1 << 30;
 /// Faults told of one file.
 const TOLD: usize = 3;
 
@@ -140,8 +138,8 @@ impl<B: Blobs> Tree<B> {
             let old = self.zones.get(&apex).map(|held| &held.zone);
             let before = changes.len();
             let text = apex.to_string();
-            compare(old.map_or(&[], |zone| &zone.sets), &held.zone.sets, |set, after| {
-                changes.push(change(&text, set, after));
+            compare(old.map_or(&[], |zone| &zone.sets), &held.zone.sets, |before, after| {
+                changes.extend(after.or(before).map(|set| change(&text, set, after)));
             });
             let serial = serial(&held.zone);
             if changes.len() > before || old.is_none_or(|old| self::serial(old) != serial) {
@@ -246,12 +244,7 @@ impl<B: Blobs> Tree<B> {
                 path = joined(&path, &String::from_utf8_lossy(&octets));
                 continue;
             }
-            if !octets.starts_with(&[0x1f, 0x8b]) {
-                return Ok(Some(octets));
-            }
-            let mut plain = Vec::new();
-            flate2::read::MultiGzDecoder::new(&octets[..]).take(MAX_OCTETS + 1).read_to_end(&mut plain)?;
-            return Ok(Some(plain).filter(|plain| plain.len() as u64 <= MAX_OCTETS));
+            return unpacked(octets);
         }
         Ok(Some(Vec::new()))
     }
@@ -292,8 +285,12 @@ fn serial(zone: &Zone) -> u32 {
     zone.soa.as_ref().map_or(1, |soa| soa.serial.0)
 }
 
-/// Visits the sets that differ, each with its new value; the serial alone makes no difference.
-fn compare<'a>(old: &'a [ZoneSet], new: &'a [ZoneSet], mut visit: impl FnMut(&'a ZoneSet, Option<&'a ZoneSet>)) {
+/// Visits the sets that differ, before and after; the serial alone makes no difference.
+pub(crate) fn compare<'a>(
+    old: &'a [ZoneSet],
+    new: &'a [ZoneSet],
+    mut visit: impl FnMut(Option<&'a ZoneSet>, Option<&'a ZoneSet>),
+) {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     loop {
         let order = match (old.peek(), new.peek()) {
@@ -304,14 +301,12 @@ fn compare<'a>(old: &'a [ZoneSet], new: &'a [ZoneSet], mut visit: impl FnMut(&'a
         };
         let gone = if order.is_le() { old.next() } else { None };
         let come = if order.is_ge() { new.next() } else { None };
-        match (gone, come) {
-            (Some(gone), None) => visit(gone, None),
-            (_, Some(come)) => {
-                if !decide::soa::same(come.key.rtype, gone.map(|set| &set.set), Some(&come.set)) {
-                    visit(come, Some(come));
-                }
-            }
-            (None, None) => return,
+        let is_same = match (gone, come) {
+            (Some(gone), Some(come)) => decide::soa::same(come.key.rtype, Some(&gone.set), Some(&come.set)),
+            _ => false,
+        };
+        if !is_same {
+            visit(gone, come);
         }
     }
 }

@@ -5,7 +5,7 @@ use conn3ction_schemas::{Rdata, RecordType};
 use super::asof::Stripped;
 use crate::{
     store::View,
-    wire::{Message, Owner, Query, Rcode},
+    wire::{Message, Owner, Query, Rcode, Record, read_name, read_record},
 };
 
 /// A name would pass 255 octets.
@@ -141,49 +141,6 @@ fn name_end(message: &[u8], mut at: usize) -> Option<usize> {
             0 => return Some(at + 1),
             len @ 1..=63 => at += 1 + usize::from(len),
             _ => return Some(at + 2),
-        }
-    }
-}
-
-pub(super) struct Record<'m> {
-    pub(super) owner: Vec<u8>,
-    pub(super) rtype: RecordType,
-    pub(super) rdata: &'m [u8],
-}
-
-pub(super) fn read_record<'m>(message: &'m [u8], at: &mut usize) -> Option<Record<'m>> {
-    let owner = read_name(message, at)?;
-    let fixed = message.get(*at..*at + 10)?;
-    let len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-    let rdata = message.get(*at + 10..*at + 10 + len)?;
-    *at += 10 + len;
-    Some(Record { owner, rtype: RecordType(u16::from_be_bytes([fixed[0], fixed[1]])), rdata })
-}
-
-/// Reads the name at `at`, pointers followed, and moves behind it. Pointers only go back, so this ends.
-pub(super) fn read_name(message: &[u8], at: &mut usize) -> Option<Vec<u8>> {
-    let mut name = Vec::with_capacity(64);
-    let (mut from, mut end) = (*at, None);
-    loop {
-        match *message.get(from)? {
-            0 => {
-                name.push(0);
-                *at = end.unwrap_or(from + 1);
-                return (name.len() <= 255).then_some(name);
-            }
-            len @ 1..=63 => {
-                name.extend_from_slice(message.get(from..from + 1 + usize::from(len))?);
-                from += 1 + usize::from(len);
-            }
-            high @ 192.. => {
-                let to = usize::from(u16::from_be_bytes([high & 0x3f, *message.get(from + 1)?]));
-                end.get_or_insert(from + 2);
-                if to >= from {
-                    return None;
-                }
-                from = to;
-            }
-            64..=191 => return None,
         }
     }
 }

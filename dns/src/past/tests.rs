@@ -5,7 +5,10 @@ use conn3ction_schemas::{
 };
 
 use super::*;
-use crate::store::{Store, Version, Writer};
+use crate::{
+    store::{Store, Version, Writer},
+    wire::{read_name, read_record},
+};
 
 /// Revision N took effect N seconds after the epoch.
 struct Ledger(Arc<Store>);
@@ -109,11 +112,11 @@ fn ask_from(history: &History, store: &Arc<Store>, packet: &[u8], peer: IpAddr) 
     let reply = &out[..octets];
     let mut lines = vec![format!("{}{}", reply[3] & 15, if reply[2] & 4 != 0 { " aa" } else { "" })];
     let mut at = 12;
-    rewrite::read_name(reply, &mut at).expect("the question");
+    read_name(reply, &mut at).expect("the question");
     at += 4;
     for (section, letter) in [(6, 'a'), (8, 'n'), (10, 'x')] {
         for _ in 0..u16::from_be_bytes([reply[section], reply[section + 1]]) {
-            let record = rewrite::read_record(reply, &mut at).expect("a record");
+            let record = read_record(reply, &mut at).expect("a record");
             let ttl_at = at - record.rdata.len() - 6;
             let ttl = u32::from_be_bytes(reply[ttl_at..ttl_at + 4].try_into().expect("four"));
             if record.rtype == RecordType::OPT {

@@ -1,10 +1,12 @@
-//! Zone transfer out (RFC 5936), by address list.
+//! Zone transfer (RFC 5936): out, by address list; in by [`pull`].
 //!
 //! A transfer streams from one [`View`]: however long it takes, the receiver gets one version of the zone. IXFR is
 //! answered as RFC 1995 section 4 allows to who has no differences at hand: the whole zone, or only the SOA record if the
 //! asker is up to date.
 
+mod incoming;
 mod packer;
+mod pull;
 mod request;
 
 use crate::{
@@ -12,7 +14,9 @@ use crate::{
     store::{View, ZoneView},
 };
 use conn3ction_schemas::{Name, RecordType, Serial, SetKey, Ttl};
+pub use incoming::{BadAnswer, Incoming};
 use packer::Packer;
+pub use pull::{Limits, PullError, apex_of, pull};
 use request::Asked;
 pub(crate) use request::Request;
 use std::{io, net::IpAddr, sync::atomic::Ordering::Relaxed, time::Duration};

@@ -2,6 +2,8 @@
 
 mod message;
 mod query;
+mod record;
 
 pub(crate) use message::{Full, Message, Owner, Placed, header_only};
 pub(crate) use query::{Parsed, Query, Rcode, parse};
+pub(crate) use record::{Record, read_name, read_record};

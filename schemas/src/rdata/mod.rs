@@ -66,6 +66,35 @@ impl Rdata {
         check(rtype, wire).map_err(|detail| RdataError { detail: format!("{rtype}: {detail}") })
     }
 
+    /// As [`Rdata::from_wire`], out of a message, where names may end in pointers: `expand` is given what is left from a
+    /// name on, and gives the name whole and how many octets of that it took.
+    ///
+    /// # Errors
+    ///
+    /// [`RdataError`].
+    pub fn from_compressed(
+        rtype: RecordType,
+        octets: &[u8],
+        mut expand: impl FnMut(&[u8]) -> Option<(Vec<u8>, usize)>,
+    ) -> Result<Self, RdataError> {
+        let mut rest = octets;
+        let mut wire = Vec::with_capacity(octets.len() + 64);
+        for (label, field) in table::row(rtype).iter().flat_map(|row| row.fields) {
+            let taken = if field.is_name() {
+                let expanded = expand(rest).and_then(|(name, len)| Some((name, rest.get(len..)?)));
+                expanded.ok_or_else(|| "no name".to_owned()).map(|(name, after)| {
+                    wire.extend(name);
+                    rest = after;
+                })
+            } else {
+                field.check(&mut rest, &mut wire)
+            };
+            taken.map_err(|detail| RdataError { detail: format!("{rtype}: {label}: {detail}") })?;
+        }
+        wire.extend_from_slice(rest);
+        Self::from_wire(rtype, &wire)
+    }
+
     /// Takes presentation form, or `\# length hex` for any type ([RFC 3597 section 5]).
     ///
     /// With an `origin` the text is a master file's: relative names are completed by it. Without, it is a value as

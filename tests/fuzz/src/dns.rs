@@ -7,7 +7,7 @@ use std::{
 
 use conn3ction_dns::{
     EventNote, History, Moment, Moments, NoMoment, Store, Suffix, Transport, Version, answer, answer_with_history,
-    asks_for_transfer, server::AddressList,
+    asks_for_transfer, server::AddressList, transfer::Incoming,
 };
 use conn3ction_schemas::{
     Epoch, Name, RecordType, Revision, Serial, Timestamp, Token, When,
@@ -114,6 +114,61 @@ pub fn asof_names(octets: &[u8]) {
     for rtype in [RecordType::A, RecordType::MX, RecordType::SOA, RecordType::DS, RecordType::CNAME] {
         dns_message(&question(&[octets, b"\x04asof\x00"].concat(), rtype, false));
     }
+}
+
+/// A message of a zone that another server sends, and the same again as the next one.
+///
+/// # Panics
+///
+/// If a zone is called whole that does not begin and end with its SOA.
+pub fn transfer_message(octets: &[u8]) {
+    let apex: Name = "example.".parse().expect("a name");
+    let mut incoming = Incoming::new(apex.clone(), 0x0709);
+    let mut is_whole = false;
+    for _ in 0..2 {
+        match incoming.take(octets) {
+            Ok(whole) => is_whole = whole,
+            Err(_) => return,
+        }
+        if is_whole {
+            break;
+        }
+    }
+    let records = incoming.into_records();
+    if is_whole {
+        let ends = [records.first(), records.last()];
+        assert!(ends.into_iter().flatten().all(|record| record.rtype == RecordType::SOA && record.owner == apex));
+        assert!(records.len() > 1);
+    }
+    let _ = Zone::assemble(&apex, records.into_iter().map(Ok));
+}
+
+/// Messages of a transfer to start from: records of every kind of rdata, whose names are compressed where they may be.
+pub fn transfer_messages() -> Vec<Vec<u8>> {
+    let mut message = question(b"\x07example\x00", RecordType::AXFR, false);
+    message[2] = 0x84;
+    let soa = b"\xc0\x0c\x00\x06\x00\x01\x00\x00\x00\x3c\x00\x1d\x02ns\xc0\x0c\x01h\xc0\x0c\x00\x00\x00\x05\
+        \x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04";
+    let begun = [&message[..], soa].concat();
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    let mut record = |owner: &[u8], rtype: u16, rdata: &[u8]| {
+        let head = [&rtype.to_be_bytes()[..], &[0, 1, 0, 0, 0, 60], &(rdata.len() as u16).to_be_bytes()].concat();
+        records.push([owner, &head, rdata].concat());
+    };
+    record(b"\xc0\x0c", 2, b"\x02ns\xc0\x0c");
+    record(b"\x01a\xc0\x0c", 15, b"\x00\x0a\xc0\x0c");
+    record(b"\x01A\xc0\x0c", 33, b"\x00\x01\x00\x02\x00\x35\x02ns\x07example\x00");
+    record(b"\x01t\xc0\x0c", 16, b"\x04text\x00");
+    record(b"\x01s\xc0\x0c", 64, b"\x00\x01\x00\x00\x03\x00\x02\x00\x35");
+    record(b"\x01n\xc0\x0c", 47, b"\xc0\x0c\x00\x01\x40");
+    record(b"\x01u\xc0\x0c", 65280, b"anything");
+    let all = records.concat();
+    let counted = |mut message: Vec<u8>, count: u8| {
+        message[7] = count;
+        message
+    };
+    let whole = [&begun[..], &all, soa].concat();
+    vec![counted(whole, 9), counted([&begun[..], &all].concat(), 8), counted(begun, 1)]
 }
 
 /// A query; with `edns` it ends where the length of the options stands.

@@ -32,6 +32,7 @@ entries! {
     dns::dns_message from messages,
     dns::edns_options from options,
     dns::asof_names from asof_questions,
+    dns::transfer_message from transfer_messages,
     text::name from names,
     text::rdata_text from rdata_texts,
     text::rdata_wire from rdata_wires,
