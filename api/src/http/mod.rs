@@ -26,6 +26,7 @@ pub(crate) mod request;
 mod rollback;
 mod serve;
 mod sets;
+mod trace_context;
 mod trail;
 mod transfer;
 pub(crate) mod writing;

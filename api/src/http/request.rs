@@ -19,6 +19,7 @@ use super::{
     Shared,
     problem::{Problem, ProblemKind},
     query::nearest,
+    trace_context::trace_id,
 };
 use crate::{auth::Access, path::decode};
 
@@ -64,7 +65,9 @@ pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next
         .and_then(|value| value.to_str().ok())
         .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|octet| octet.is_ascii_graphic()))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-    let span = tracing::info_span!("request", request_id, method = %request.method(), path = request.uri().path());
+    let trace_id = trace_id(request.headers());
+    let (method, path) = (request.method(), request.uri().path());
+    let span = tracing::info_span!("request", request_id, trace_id, %method, path);
     let id = request_id.clone();
     let known = matches!(*request.method(), Method::GET | Method::HEAD)
         .then(|| request.headers().get(header::IF_NONE_MATCH).cloned())

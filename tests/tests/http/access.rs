@@ -108,6 +108,26 @@ fn pages_of_elsewhere_reach_nothing_through_a_browser() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test] // W3C Trace Context section 3.2
+fn the_trace_that_a_request_belongs_to_is_in_its_log_lines() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let sent = |parent: &str, id: &str| {
+        send(&server, "GET /records", &[("traceparent", parent), ("X-Request-Id", id)], "").map(|answer| answer.status)
+    };
+    assert_eq!(sent(&format!("00-{trace}-00f067aa0ba902b7-01"), "req-traced")?, 200);
+    assert_eq!(sent(&format!("00-{trace}-0000000000000000-01"), "req-malformed")?, 200, "it is ignored");
+    let without_id = send(&server, "GET /records", &[("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"))], "")?;
+    let made = without_id.header("x-request-id");
+    assert_eq!(made.len(), 36, "an id of its own is made");
+    let log = server.logged_until(made);
+    let line = |id: &str| log.lines().find(|line| line.contains(id) && line.contains("answered")).unwrap_or_default();
+    let field = format!("\"trace_id\":\"{trace}\"");
+    assert!(line("req-traced").contains(&field) && line(made).contains(&field), "{log}");
+    assert!(!line("req-malformed").contains("trace_id"), "{log}");
+    Ok(())
+}
+
 #[test]
 fn the_correlation_id_comes_back_and_is_in_the_event_and_every_log_line() -> anyhow::Result<()> {
     let (_data, server) = server(&[])?;
