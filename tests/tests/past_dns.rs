@@ -78,6 +78,18 @@ fn dig_and_kdig_ask_the_past_by_option_and_by_name() -> anyhow::Result<()> {
     assert_eq!(was.trim(), "192.0.2.10");
     let whole = dig(&format!("+tcp +onesoa AXFR example.local {}", option(&format!("r{first}"))))?;
     assert!(whole.contains("192.0.2.10") && !whole.contains("www.example.local"), "{whole}");
+    let whole = dig(&format!("+tcp +onesoa +comments AXFR example.local.r{then}.asof"))?;
+    for line in [
+        format!("api.example.local.r{then}.asof. 0\tIN\tA\t192.0.2.10"),
+        format!("www.example.local.r{then}.asof. 0\tIN\tCNAME\tapi.example.local.r{then}.asof."),
+    ] {
+        assert!(whole.contains(&line), "{line}: {whole}");
+    }
+    assert!(whole.contains(&format!("as of r{then} 20")), "the first message says so: {whole}");
+    let foreign = dig(&format!("google.com.r{then}.asof"))?;
+    assert!(foreign.contains("NXDOMAIN") && !foreign.contains("EDE"), "nobody's event made it so: {foreign}");
+    let cut = dig(&format!("DS example.local.r{then}.asof"))?;
+    assert!(cut.contains("NOERROR") && cut.contains("ANSWER: 0, AUTHORITY: 1"), "{cut}");
     Ok(())
 }
 

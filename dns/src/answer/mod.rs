@@ -58,7 +58,13 @@ pub(crate) fn answer_query(
     out: &mut [u8],
 ) -> Option<usize> {
     let message = Message::start(out, packet, query, size_limit(transport, query), transport.udp_size())?;
-    Some(reply(view, query, message))
+    Some(reply(view, query, message, false))
+}
+
+/// As [`answer_query`] over TCP, but as if no owner had a DS set: the parent still speaks at a cut.
+pub(crate) fn answer_without_ds(view: &View, packet: &[u8], query: &Query<'_>, out: &mut [u8]) -> Option<usize> {
+    let message = Message::start(out, packet, query, out.len(), Transport::Tcp.udp_size())?;
+    Some(reply(view, query, message, true))
 }
 
 /// The most octets that a reply to `query` may have.
@@ -80,7 +86,7 @@ impl Transport {
     }
 }
 
-fn reply(view: &View, query: &Query<'_>, message: Message<'_>) -> usize {
+fn reply(view: &View, query: &Query<'_>, message: Message<'_>, hides_ds: bool) -> usize {
     let refusal = match query {
         Query { edns: Some(edns), .. } if edns.version > 0 => Some(Rcode::BadVers),
         Query { opcode: 1.., .. } => Some(Rcode::NotImp),
@@ -94,6 +100,7 @@ fn reply(view: &View, query: &Query<'_>, message: Message<'_>) -> usize {
     let mut answer = Answer {
         view,
         qtype: query.qtype,
+        hides_ds,
         dnssec_ok,
         message,
         name: [0; 255],
@@ -127,6 +134,8 @@ fn refused_type(qtype: RecordType) -> Option<Rcode> {
 struct Answer<'v, 'b> {
     view: &'v View,
     qtype: RecordType,
+    /// A DS set that is found is passed over.
+    hides_ds: bool,
     dnssec_ok: bool,
     message: Message<'b>,
     /// The name that is looked up now: the question's, or an alias's target; lower case.
@@ -204,11 +213,11 @@ impl<'v> Answer<'v, '_> {
                 self.message.set_authoritative(!matches!(outcome, Outcome::Referral(..)));
             }
             let is_done = match outcome {
-                Outcome::Answer(found) => {
+                Outcome::Answer(found) if !(self.hides_ds && self.qtype == RecordType::DS) => {
                     self.put_answer(zone, found)?;
                     return Ok(Rcode::NoError);
                 }
-                Outcome::NoData(found) => {
+                Outcome::Answer(found) | Outcome::NoData(found) => {
                     self.authority = Authority::NoData(zone, found);
                     return Ok(Rcode::NoError);
                 }
@@ -236,14 +245,9 @@ impl<'v> Answer<'v, '_> {
         Ok(Rcode::NoError)
     }
 
-    /// The zone that speaks for the name: the longest; for DS at its apex the one above, if that is ours too.
+    /// The zone that speaks for the name.
     fn zone_for_name(&self) -> Option<ZoneView<'v>> {
-        let name = &self.name[..self.name_len];
-        let zone = self.view.zone_of_wire(name)?;
-        if self.qtype == RecordType::DS && name.len() == zone.apex().as_wire().len() && name.len() > 1 {
-            return self.view.zone_of_wire(&name[1 + name[0] as usize..]).or(Some(zone));
-        }
-        Some(zone)
+        self.view.zone_that_speaks(&self.name[..self.name_len], self.qtype)
     }
 
     /// Whether the name now looked up was looked up before: `seen` holds where such names stand, 0 for the question's.

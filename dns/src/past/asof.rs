@@ -5,15 +5,16 @@ use std::{net::IpAddr, str::FromStr};
 use conn3ction_schemas::{Name, RecordType};
 
 use crate::{
-    answer::{Transport, answer_query, size_limit},
+    answer::{answer_without_ds, size_limit},
     store::{View, labels},
     wire::{Message, Owner, Parsed, Query, Rcode, parse},
 };
 
 use super::{
     History, Refusal, Reply,
-    options::{ExtendedError, Options},
-    origin, rewrite,
+    options::Options,
+    origin,
+    rewrite::{self, Below},
 };
 
 /// The name under which names carry moments, `asof.` by default.
@@ -32,6 +33,9 @@ pub(super) struct Stripped {
     pub(super) moment_at: usize,
     pub(super) suffix_at: usize,
 }
+
+/// Why an answer cannot be given.
+pub(super) const NO_ROOM: &str = "a name of the answer has no room for the moment";
 
 /// A type that no zone can hold: it asks for an owner's aliases and existence alone.
 const NO_TYPE: RecordType = RecordType(65535);
@@ -72,6 +76,18 @@ impl Suffix {
     }
 }
 
+impl Stripped {
+    /// The text of the moment in `name`, the name asked for; `None` at the suffix itself.
+    pub(super) fn moment<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
+        name.get(self.moment_at + 1..self.suffix_at)
+    }
+
+    /// `name` without moment and suffix.
+    pub(super) fn inner(&self, name: &[u8]) -> Vec<u8> {
+        [&name[..self.moment_at], &[0]].concat()
+    }
+}
+
 /// Answers a question below the suffix.
 pub(super) fn answer(
     history: &History,
@@ -84,37 +100,33 @@ pub(super) fn answer(
     if !history.allow.contains(peer) {
         return Err(Refusal::prohibited());
     }
-    if named.moment_at == named.suffix_at {
+    let Some(text) = named.moment(name) else {
         return Ok(empty(reply, named, Rcode::NoError, &Options::default(), out));
-    }
-    let moment = history.moment(peer, &name[named.moment_at + 1..named.suffix_at])?;
-    let mut inner = name[..named.moment_at].to_vec();
-    inner.push(0);
-    let (view, version) = match moment.version {
-        Some(version) => (moment.view, Some(version)),
-        None => moment.view.settled_at(&inner),
     };
-    let mut options = Options::default();
-    if reply.query.edns.is_some()
-        && let Some(note) = version.and_then(|version| history.moments.event(version))
-    {
-        let cause = origin::of(&view, &inner, reply.query.qtype).and_then(|version| history.moments.event(version));
-        options.extended_error(&ExtendedError::of(&note, cause.as_ref()));
-    }
+    let moment = history.moment(peer, text)?;
+    let inner = named.inner(name);
+    let (view, version) = moment.settled_at(&inner, reply.query.qtype);
     if view.zone_of_wire(&inner).is_none() {
-        // A name above one of our zones exists (RFC 8020), for a resolver may come label by label (RFC 9156).
+        // A name above one of our zones exists (RFC 8020), for a resolver may come label by label (RFC 9156). Nobody's event
+        // made it so.
         let exists = inner.len() == 1 || view.has_zone_below(&inner);
         let rcode = if exists { Rcode::NoError } else { Rcode::NxDomain };
-        return Ok(empty(reply, named, rcode, &options, out));
+        return Ok(empty(reply, named, rcode, &Options::default(), out));
+    }
+    let mut options = Options::default();
+    if reply.query.edns.is_some() {
+        let cause = origin::of(&view, &inner, reply.query.qtype);
+        history.tell(version, cause, &mut options);
     }
     let answered = live(&view, reply, &inner);
     let Some(short) = limit(reply, &options, out) else { return Ok(None) };
     let Some(message) = Message::start(short, reply.packet, reply.query, usize::MAX, reply.transport.udp_size()) else {
         return Ok(None);
     };
-    match rewrite::rewrite(&answered, message, &view, named, reply.query) {
+    let below = Below { view: &view, moment: &name[named.moment_at..] };
+    match rewrite::rewrite(&answered, message, &below, reply.query) {
         Ok(octets) => Ok(Some(options.append(out, octets))),
-        Err(rewrite::TooLong) => Err(Refusal::failed("a name of the answer has no room for the moment".into())),
+        Err(rewrite::TooLong) => Err(Refusal::failed(NO_ROOM.into())),
     }
 }
 
@@ -123,12 +135,17 @@ fn live(view: &View, reply: &Reply<'_>, inner: &[u8]) -> Vec<u8> {
     let mut packet = reply.packet[..12].to_vec();
     packet[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
     packet.extend_from_slice(inner);
-    let qtype = if rewrite::is_left_out(reply.query.qtype) { NO_TYPE } else { reply.query.qtype };
+    let qtype = match reply.query.qtype {
+        // The parent speaks for it.
+        RecordType::DS => RecordType::DS,
+        qtype if rewrite::is_left_out(qtype) => NO_TYPE,
+        qtype => qtype,
+    };
     packet.extend_from_slice(&qtype.0.to_be_bytes());
     packet.extend_from_slice(&reply.query.qclass.to_be_bytes());
     let mut out = vec![0; 65_535];
     let octets = match parse(&packet) {
-        Parsed::Query(query) => answer_query(view, &packet, &query, Transport::Tcp, &mut out),
+        Parsed::Query(query) => answer_without_ds(view, &packet, &query, &mut out),
         Parsed::Silence | Parsed::Refused(_) => None,
     };
     out.truncate(octets.unwrap_or(0));

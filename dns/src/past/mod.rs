@@ -10,10 +10,11 @@ mod asof;
 mod options;
 mod origin;
 mod rewrite;
+mod transfer;
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use conn3ction_schemas::{Timestamp, Token, When};
+use conn3ction_schemas::{RecordType, Timestamp, Token, When};
 
 use crate::{
     answer::{Transport, answer_query, size_limit},
@@ -24,6 +25,8 @@ use crate::{
 use options::{Asked, ExtendedError, Options};
 
 pub use asof::{BadSuffix, Suffix};
+pub(crate) use rewrite::{Below, TooLong, is_left_out};
+pub(crate) use transfer::{Transferred, transferred};
 
 /// Finds moments and says who made an event. The application gives it, for it knows the ledger; neither call may wait.
 pub trait Moments: Send + Sync {
@@ -117,19 +120,6 @@ pub fn answer(
     }
 }
 
-/// The view that a transfer is asked of: `live`, or that of the moment in its option. `None` if that moment cannot be
-/// asked, which [`answer`] explains.
-pub(crate) fn transfer_view(history: Option<&History>, live: &View, packet: &[u8], peer: IpAddr) -> Option<View> {
-    let moment = match parse(packet) {
-        Parsed::Query(query) => query.edns.and_then(|edns| Asked::read(edns.options).moment),
-        Parsed::Silence | Parsed::Refused(_) => None,
-    };
-    match moment {
-        None | Some([]) => Some(live.clone()),
-        Some(text) => history?.moment(peer, text).ok().map(|moment| moment.view),
-    }
-}
-
 /// A question that gets no answer, with the reason.
 struct Refusal {
     rcode: Rcode,
@@ -151,7 +141,25 @@ impl Refusal {
     }
 }
 
+impl Moment {
+    /// Its view, and the version that the zone that speaks for `name` shows in it.
+    fn settled_at(self, name: &[u8], qtype: RecordType) -> (View, Option<Version>) {
+        match self.version {
+            Some(version) => (self.view, Some(version)),
+            None => self.view.settled_at(name, qtype),
+        }
+    }
+}
+
 impl History {
+    /// Says as of which event an answer below the suffix is, and which one gave it.
+    fn tell(&self, version: Option<Version>, cause: Option<Version>, options: &mut Options) {
+        let event = |version: Option<Version>| version.and_then(|version| self.moments.event(version));
+        if let Some(note) = event(version) {
+            options.extended_error(&ExtendedError::of(&note, event(cause).as_ref()));
+        }
+    }
+
     fn moment(&self, peer: IpAddr, text: &[u8]) -> Result<Moment, Refusal> {
         if !self.allow.contains(peer) {
             return Err(Refusal::prohibited());
@@ -215,11 +223,9 @@ impl Reply<'_> {
                 Ok(self.plain(live, asked, Some(told), out))
             }
             Some(text) => {
-                let Moment { view, version, is_final } = history.moment(peer, text)?;
-                let (view, version) = match version {
-                    Some(version) => (view, Some(version)),
-                    None => view.settled_at(self.query.name()),
-                };
+                let moment = history.moment(peer, text)?;
+                let is_final = moment.is_final;
+                let (view, version) = moment.settled_at(self.query.name(), self.query.qtype);
                 let time = version.and_then(|version| history.moments.time(version));
                 Ok(self.plain(&view, asked, Some(Told { version, time, is_final, note: None }), out))
             }

@@ -72,7 +72,7 @@ impl ExtendedError {
 
 /// The options of a reply, as octets. What has no room is left out; all that we ever say together has.
 #[derive(Debug)]
-pub(super) struct Options {
+pub(crate) struct Options {
     octets: [u8; 320],
     len: usize,
 }
@@ -114,6 +114,10 @@ impl Options {
             let labels = labels::count(&apex[..apex.len() - 1]) as u8;
             self.push(ZONE_VERSION, &[&[labels, SOA_SERIAL], &zone.serial().0.to_be_bytes()]);
         }
+    }
+
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets[..self.len]
     }
 
     pub(super) fn len(&self) -> usize {

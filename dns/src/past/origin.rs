@@ -11,7 +11,7 @@ use crate::{
 /// the alias or cut that leads on, or, if there is nothing, the last change of the name, and if it never was, the birth
 /// of its zone.
 pub(super) fn of(view: &View, name: &[u8], qtype: RecordType) -> Option<Version> {
-    let zone = view.zone_of_wire(name)?;
+    let zone = view.zone_that_speaks(name, qtype)?;
     let below = &name[..name.len() - zone.apex().as_wire().len()];
     let set = |held: &Held<'_>, rtype| held.state().set(SetKey::of(rtype)).map(|set| set.since);
     let changed = |held: &Held<'_>| Some(held.state().changed).filter(|version| *version > Version(0));

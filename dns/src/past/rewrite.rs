@@ -2,18 +2,17 @@
 
 use conn3ction_schemas::{Rdata, RecordType};
 
-use super::asof::Stripped;
 use crate::{
     store::View,
-    wire::{Message, Owner, Query, Rcode, Record, read_name, read_record},
+    wire::{Message, Owner, Query, Rcode, read_name, read_record},
 };
 
 /// A name would pass 255 octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// Whether a type is left out of answers below a moment's name: its signatures do not cover such names.
-pub(super) fn is_left_out(rtype: RecordType) -> bool {
+pub(crate) fn is_left_out(rtype: RecordType) -> bool {
     rtype.is_dnssec()
         || matches!(
             rtype,
@@ -21,18 +20,44 @@ pub(super) fn is_left_out(rtype: RecordType) -> bool {
         )
 }
 
+/// Where records are moved to.
+#[derive(Debug)]
+pub(crate) struct Below<'v> {
+    /// The zones of the moment: names in them move, others stay.
+    pub(crate) view: &'v View,
+    /// The moment's name, `r42.asof.` in wire form.
+    pub(crate) moment: &'v [u8],
+}
+
+impl Below<'_> {
+    /// `name` without its root, then the moment's name.
+    pub(crate) fn owner(&self, name: &[u8]) -> Result<Vec<u8>, TooLong> {
+        let moved = [&name[..name.len() - 1], self.moment].concat();
+        if moved.len() > 255 { Err(TooLong) } else { Ok(moved) }
+    }
+
+    /// The data with every name of our zones moved.
+    pub(crate) fn rdata(&self, rtype: RecordType, rdata: &[u8]) -> Result<Vec<u8>, TooLong> {
+        let mut result = Ok(());
+        let moved = Rdata::from_stored(rdata).map_names(rtype, |name| {
+            let lower = name.to_ascii_lowercase();
+            self.view.zone_of_wire(&lower)?;
+            self.owner(name).map_err(|error| result = Err(error)).ok()
+        });
+        result.map(|()| moved.as_wire().to_vec())
+    }
+}
+
 /// Writes `answered`, a reply of ours, into `message` with every owner and every name of our zones moved below the
 /// moment, and with TTL 0.
 pub(super) fn rewrite(
     answered: &[u8],
     mut message: Message<'_>,
-    view: &View,
-    named: &Stripped,
+    to: &Below<'_>,
     query: &Query<'_>,
 ) -> Result<usize, TooLong> {
     let Some(header) = answered.get(..12) else { return Ok(message.finish(Rcode::ServFail)) };
     message.set_authoritative(header[2] & 4 != 0);
-    let moment = &query.name()[named.moment_at..];
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let mut at = 12;
     let _question = read_name(answered, &mut at);
@@ -45,8 +70,15 @@ pub(super) fn rewrite(
             if is_full || is_left_out(record.rtype) {
                 continue;
             }
-            let owner = below(&record.owner, moment)?;
-            let rdata = moved(&record, section, view, moment)?;
+            let owner = to.owner(&record.owner)?;
+            let mut rdata = to.rdata(record.rtype, record.rdata)?;
+            // How long the absence may be kept (RFC 2308 section 5).
+            if section == Message::AUTHORITY
+                && record.rtype == RecordType::SOA
+                && let Some(minimum) = rdata.last_chunk_mut::<4>()
+            {
+                minimum.fill(0);
+            }
             // Everything but the additional section has to be there.
             if put(&mut message, &owner, query, record.rtype, &rdata).is_err() {
                 is_full = true;
@@ -88,34 +120,6 @@ fn is_boundary(name: &[u8], at: usize) -> bool {
         start += 1 + usize::from(name[start]);
     }
     start == at
-}
-
-/// `name` without its root, then the moment's name.
-fn below(name: &[u8], moment: &[u8]) -> Result<Vec<u8>, TooLong> {
-    let moved = [&name[..name.len() - 1], moment].concat();
-    if moved.len() > 255 { Err(TooLong) } else { Ok(moved) }
-}
-
-fn moved(record: &Record<'_>, section: usize, view: &View, moment: &[u8]) -> Result<Vec<u8>, TooLong> {
-    let mut result = Ok(());
-    let rdata = Rdata::from_stored(record.rdata).map_names(record.rtype, |name| {
-        let lower = name.to_ascii_lowercase();
-        view.zone_of_wire(&lower)?;
-        match below(name, moment) {
-            Ok(name) => Some(name),
-            Err(error) => {
-                result = Err(error);
-                None
-            }
-        }
-    });
-    result?;
-    let mut wire = rdata.as_wire().to_vec();
-    if record.rtype == RecordType::SOA && section == Message::AUTHORITY && wire.len() >= 4 {
-        let at = wire.len() - 4;
-        wire[at..].fill(0);
-    }
-    Ok(wire)
 }
 
 /// Sets every TTL of a reply of ours to 0, that of OPT, which is none, aside.

@@ -64,6 +64,10 @@ fn history() -> (History, Arc<Store>) {
     put(&mut writer, "shop.example.", RecordType::MX, &["10 ns.shop.example.", "20 mx.elsewhere.test."]);
     put(&mut writer, "sub.shop.example.", RecordType::NS, &["ns.sub.shop.example.", "ns.elsewhere.test."]);
     put(&mut writer, "ns.sub.shop.example.", RecordType::A, &["192.0.2.99"]);
+    let digest = format!("1 8 2 {}", "ab".repeat(32));
+    put(&mut writer, "signed.shop.example.", RecordType::NS, &["ns.elsewhere.test."]);
+    put(&mut writer, "signed.shop.example.", RecordType::DS, &[&digest]);
+    put(&mut writer, "tosigned.shop.example.", RecordType::CNAME, &["signed.shop.example."]);
     put(&mut writer, "dn.shop.example.", RecordType::DNAME, &["shop.example."]);
     put(&mut writer, &format!("{0}.{0}.{0}.shop.example.", "l".repeat(60)), RecordType::A, &["192.0.2.1"]);
     let longest = format!("{0}.{0}.{0}.{0}.shop.example.", "f".repeat(58));
@@ -288,6 +292,28 @@ fn a_name_below_the_suffix_is_answered_so_that_it_can_be_followed() {
     );
 }
 
+#[test] // RFC 4035 section 3.1.4.1
+fn a_ds_is_asked_of_the_parent_and_left_out() {
+    let (history, store) = history();
+    let ds = |asked: &str| ask(&history, &store, &query(asked, RecordType::DS, None));
+    let soa = "n shop.example.r1.asof. 0 SOA ns.shop.example.r1.asof. host.shop.example.r1.asof. 1 3600 600 86400 0";
+    assert_eq!(ds("sub.shop.example.r1.asof."), ["0 aa", soa]);
+    assert_eq!(ds("signed.shop.example.r1.asof."), ["0 aa", soa]);
+    assert_eq!(ds("shop.example.r1.asof."), ["0 aa", soa], "we have no parent of it");
+    assert_eq!(
+        ds("tosigned.shop.example.r1.asof."),
+        ["0 aa", "a tosigned.shop.example.r1.asof. 0 CNAME signed.shop.example.r1.asof.", soa]
+    );
+    let below = ds("x.sub.shop.example.r1.asof.");
+    assert_eq!(
+        below[1], "n sub.shop.example.r1.asof. 0 NS ns.sub.shop.example.r1.asof.",
+        "below the cut it is the child's"
+    );
+    // The same without a moment.
+    let live = ask(&history, &store, &query("sub.shop.example.", RecordType::DS, None));
+    assert_eq!(live, ["0 aa", "n shop.example. 60 SOA ns.shop.example. host.shop.example. 3 3600 600 86400 60"]);
+}
+
 #[test]
 fn names_between_the_suffix_and_a_zone_exist() {
     let (history, store) = history();
@@ -310,6 +336,9 @@ fn an_answer_below_the_suffix_names_its_event() {
         let lines = ask(&history, &store, &query(asked, RecordType::A, Some(&[])));
         lines.last().expect("a line").clone()
     };
+    for not_ours in ["google.com.r2.asof.", "example.r2.asof.", "r2.asof."] {
+        assert!(!told(not_ours).starts_with("ede"), "nobody's event made it so: {not_ours}");
+    }
     assert_eq!(told("api.shop.example.r2.asof."), "ede 0 as of r2 1970-01-01T00:00:02Z actor2: move to lb-7");
     assert_eq!(
         told("api.shop.example.r3.asof."),

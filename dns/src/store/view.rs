@@ -84,10 +84,10 @@ impl View {
         self.zone_of_wire(name.as_wire())
     }
 
-    /// This view, and the version that the zone of `name` (lower case, wire form) shows in it: in a view at a point in
-    /// time that is searched for here once, and not again for each look into that zone.
-    pub(crate) fn settled_at(mut self, name: &[u8]) -> (Self, Option<Version>) {
-        let found = self.zone_of_wire(name).map(|zone| (zone.zone.number, zone.version));
+    /// This view, and the version that the zone that speaks for `name` (lower case, wire form) shows in it: in a view at a
+    /// point in time that is searched for here once, and not again for each look into that zone.
+    pub(crate) fn settled_at(mut self, name: &[u8], qtype: RecordType) -> (Self, Option<Version>) {
+        let found = self.zone_that_speaks(name, qtype).map(|zone| (zone.zone.number, zone.version));
         self.settled = found;
         (self, found.map(|(_, version)| version))
     }
@@ -109,6 +109,16 @@ impl View {
             depth = depth.checked_sub(1)?;
             suffix = labels::parent(suffix)?;
         }
+    }
+
+    /// The zone that speaks for `name`: the longest; for DS at its apex the one above, if that is ours too (RFC 4035
+    /// section 3.1.4.1).
+    pub(crate) fn zone_that_speaks(&self, name: &[u8], qtype: RecordType) -> Option<ZoneView<'_>> {
+        let zone = self.zone_of_wire(name)?;
+        if qtype == RecordType::DS && name.len() == zone.apex().as_wire().len() && name.len() > 1 {
+            return self.zone_of_wire(&name[1 + name[0] as usize..]).or(Some(zone));
+        }
+        Some(zone)
     }
 
     /// Whether a living zone's apex is below `name`, given in lower-case wire form.

@@ -93,13 +93,13 @@ impl Connection<'_> {
         let view = shared.source.view();
         let query = &self.input[message];
         if let Some(request) = transfer::Request::parse(query)
-            && let Some(view) = past::transfer_view(shared.history.as_deref(), &view, query, self.peer)
+            && let Some(of) = past::transferred(shared.history.as_deref(), &view, query, self.peer)
         {
             self.flush().await?;
             let seat = self.seat;
             let moved = || seat.works();
             let mut sink = Sink { stream: &mut self.stream, limit: shared.limits.write_timeout, moved: &moved };
-            return shared.transfers.serve(&request, self.peer, &view, &shared.counters, &mut sink).await;
+            return shared.transfers.serve(&request, self.peer, &of, &shared.counters, &mut sink).await;
         }
         let mut seen = shared.counters.tcp.batch(1);
         let start = self.output.len();

@@ -10,6 +10,7 @@ mod pull;
 mod request;
 
 use crate::{
+    past::{Below, TooLong, Transferred, is_left_out},
     server::{access::AddressList, counters::Counters},
     store::{View, ZoneView},
 };
@@ -59,6 +60,7 @@ struct Soa<'a> {
 #[repr(u8)]
 enum Rcode {
     FormErr = 1,
+    ServFail = 2,
     Refused = 5,
     NotAuth = 9,
 }
@@ -73,30 +75,34 @@ impl Transfers {
         Self { allow, quota: Semaphore::new(AT_ONCE) }
     }
 
-    /// Answers `request` from `peer` over TCP with what `view` shows.
+    /// Answers `request` from `peer` over TCP with what `of` shows.
     pub(crate) async fn serve(
         &self,
         request: &Request,
         peer: IpAddr,
-        view: &View,
+        of: &Transferred,
         counters: &Counters,
         sink: &mut Sink<'_>,
     ) -> io::Result<()> {
-        match self.reply(request, peer, view) {
+        match self.reply(request, peer, of.view(), of.zone()) {
             Reply::Refusal(rcode) => {
                 counters.transfers_refused.fetch_add(1, Relaxed);
                 tracing::info!(%peer, ?rcode, "zone transfer refused");
                 let message = refusal(request, rcode);
                 sink.send(&[&(message.len() as u16).to_be_bytes(), &message[..]].concat()).await
             }
-            Reply::Soa(soa) => {
-                let mut packer = Packer::new(request);
-                soa.push(&mut packer);
-                sink.send(&packer.take(request.edns)).await
-            }
+            Reply::Soa(soa) => match Stream::new(request, of, sink).last(&soa).await {
+                Err(Ended::NoRoom) => no_room(request, sink).await,
+                Err(Ended::Broken(error)) => Err(error),
+                Ok(()) => Ok(()),
+            },
             Reply::Whole(zone, soa) => {
                 let Ok(_turn) = self.quota.acquire().await else { return Ok(()) };
-                stream(request, &zone, &soa, sink).await?;
+                match Stream::new(request, of, sink).whole(&zone, &soa).await {
+                    Err(Ended::NoRoom) => return no_room(request, sink).await,
+                    Err(Ended::Broken(error)) => return Err(error),
+                    Ok(()) => {}
+                }
                 counters.transfers.fetch_add(1, Relaxed);
                 tracing::info!(%peer, zone = %zone.apex(), serial = %zone.serial(), "zone transferred");
                 Ok(())
@@ -107,11 +113,11 @@ impl Transfers {
     /// Answers `request` from `peer` over UDP: an IXFR with our SOA, from which the asker sees whether to come again
     /// over TCP (RFC 1995 section 2); AXFR is not defined there (RFC 5936 section 4.2).
     pub(crate) fn serve_udp(&self, request: &Request, peer: IpAddr, view: &View, out: &mut [u8]) -> Option<usize> {
-        let message = match (self.reply(request, peer, view), &request.asked) {
+        let message = match (self.reply(request, peer, view, None), &request.asked) {
             (Reply::Soa(soa) | Reply::Whole(_, soa), Asked::Ixfr(..)) => {
                 let mut packer = Packer::new(request);
-                soa.push(&mut packer);
-                packer.take(request.edns).split_off(2)
+                packer.push(soa.apex.as_wire(), RecordType::SOA, soa.ttl, &soa.rdata);
+                packer.take(request.edns.then_some(&[])).split_off(2)
             }
             (Reply::Soa(_) | Reply::Whole(..), Asked::Axfr(_) | Asked::Malformed | Asked::OtherClass) => {
                 refusal(request, Rcode::Refused)
@@ -122,7 +128,8 @@ impl Transfers {
         Some(message.len())
     }
 
-    fn reply<'a>(&self, request: &Request, peer: IpAddr, view: &'a View) -> Reply<'a> {
+    /// `zone`: the one that is meant, if it is not that of the question.
+    fn reply<'a>(&self, request: &Request, peer: IpAddr, view: &'a View, zone: Option<&Name>) -> Reply<'a> {
         // Strangers learn nothing, not even which zones there are.
         if !self.allow.contains(peer) {
             return Reply::Refusal(Rcode::Refused);
@@ -134,7 +141,7 @@ impl Transfers {
             Asked::OtherClass => return Reply::Refusal(Rcode::NotAuth),
         };
         // No command leaves a zone without a SOA; if one is, there is nothing to begin a transfer with.
-        let zone = view.zone(name).and_then(|zone| Some((zone, Soa::of(&zone)?)));
+        let zone = view.zone(zone.unwrap_or(name)).and_then(|zone| Some((zone, Soa::of(&zone)?)));
         match zone {
             None => Reply::Refusal(Rcode::NotAuth),
             Some((zone, soa)) if known.is_some_and(|known: Serial| known >= zone.serial()) => Reply::Soa(soa),
@@ -151,28 +158,96 @@ impl Sink<'_> {
     }
 }
 
-/// The whole zone: SOA, everything else (glue and occluded records too, RFC 5936 section 3), SOA.
-async fn stream(request: &Request, zone: &ZoneView<'_>, soa: &Soa<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
-    let mut packer = Packer::new(request);
-    let mut opt = request.edns;
-    soa.push(&mut packer);
-    for owner in zone.owners() {
-        let name = owner.name();
-        for set in owner.sets() {
-            if set.key().rtype == RecordType::SOA {
-                continue;
-            }
-            for rdata in set.rdata() {
-                if packer.is_full_for(name.as_wire(), &rdata) {
-                    sink.send(&packer.take(opt)).await?;
-                    opt = false;
+/// Why a transfer ends before its last SOA.
+enum Ended {
+    /// A name has no room below the moment's.
+    NoRoom,
+    /// The client left or was too slow.
+    Broken(io::Error),
+}
+
+impl From<TooLong> for Ended {
+    fn from(TooLong: TooLong) -> Self {
+        Self::NoRoom
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// The records of an answer on their way into messages, moved below a moment's name if the question was.
+struct Stream<'a, 's> {
+    packer: Packer,
+    below: Option<Below<'a>>,
+    /// The options of the OPT record that the next message carries.
+    opt: Option<&'a [u8]>,
+    sink: &'a mut Sink<'s>,
+}
+
+impl<'a, 's> Stream<'a, 's> {
+    fn new(request: &Request, of: &'a Transferred, sink: &'a mut Sink<'s>) -> Self {
+        let opt = request.edns.then(|| of.options());
+        Self { packer: Packer::new(request), below: of.below(), opt, sink }
+    }
+
+    /// The SOA, which ends what is sent.
+    async fn last(mut self, soa: &Soa<'_>) -> Result<(), Ended> {
+        self.push(soa.apex, RecordType::SOA, soa.ttl, &soa.rdata).await?;
+        Ok(self.send().await?)
+    }
+
+    /// The whole zone: SOA, everything else (glue and occluded records too, RFC 5936 section 3), SOA.
+    async fn whole(mut self, zone: &ZoneView<'_>, soa: &Soa<'_>) -> Result<(), Ended> {
+        self.push(soa.apex, RecordType::SOA, soa.ttl, &soa.rdata).await?;
+        for owner in zone.owners() {
+            let name = owner.name();
+            for set in owner.sets() {
+                let rtype = set.key().rtype;
+                if rtype == RecordType::SOA || (self.below.is_some() && is_left_out(rtype)) {
+                    continue;
                 }
-                packer.push(name.as_wire(), set.key().rtype, set.ttl(), &rdata);
+                for rdata in set.rdata() {
+                    self.push(&name, rtype, set.ttl(), &rdata).await?;
+                }
             }
         }
+        self.last(soa).await
     }
-    soa.push(&mut packer);
-    sink.send(&packer.take(opt)).await
+
+    async fn push(&mut self, owner: &Name, rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> Result<(), Ended> {
+        match &self.below {
+            None => self.pack(owner.as_wire(), rtype, ttl, rdata).await?,
+            Some(below) => {
+                let (owner, rdata) = (below.owner(owner.as_wire())?, below.rdata(rtype, rdata)?);
+                self.pack(&owner, rtype, Ttl::ZERO, &rdata).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pack(&mut self, owner: &[u8], rtype: RecordType, ttl: Ttl, rdata: &[u8]) -> io::Result<()> {
+        if self.packer.is_full_for(owner, rdata) {
+            self.send().await?;
+        }
+        self.packer.push(owner, rtype, ttl, rdata);
+        Ok(())
+    }
+
+    async fn send(&mut self) -> io::Result<()> {
+        let framed = self.packer.take(self.opt.take());
+        self.sink.send(&framed).await
+    }
+}
+
+/// Ends a transfer: a name has no room below the moment's.
+async fn no_room(request: &Request, sink: &mut Sink<'_>) -> io::Result<()> {
+    let options = Transferred::no_room();
+    let mut framed = Packer::new(request).take(request.edns.then(|| options.octets()));
+    framed[2 + 3] |= Rcode::ServFail as u8;
+    sink.send(&framed).await
 }
 
 impl<'a> Soa<'a> {
@@ -182,10 +257,6 @@ impl<'a> Soa<'a> {
         let set = owner.set(SetKey::of(RecordType::SOA))?;
         let rdata = set.rdata().next()?.into_owned();
         Some(Self { apex: zone.apex(), ttl: set.ttl(), rdata })
-    }
-
-    fn push(&self, packer: &mut Packer) {
-        packer.push(self.apex.as_wire(), RecordType::SOA, self.ttl, &self.rdata);
     }
 }
 

@@ -95,11 +95,14 @@ impl Packer {
         self.places = places;
     }
 
-    /// The framed message; the next one is begun. `opt` adds an OPT record, as the first message of an answer to a
-    /// request with one should have (RFC 5936 section 2.2.5).
-    pub(super) fn take(&mut self, opt: bool) -> Vec<u8> {
-        if opt {
-            self.framed.extend_from_slice(&OPT);
+    /// The framed message; the next one is begun. `opt` adds an OPT record with these options, as the first message of an
+    /// answer to a request with one should have (RFC 5936 section 2.2.5).
+    pub(super) fn take(&mut self, opt: Option<&[u8]>) -> Vec<u8> {
+        if let Some(options) = opt {
+            let [opt @ .., _, _] = OPT;
+            self.framed.extend_from_slice(&opt);
+            self.framed.extend_from_slice(&(options.len() as u16).to_be_bytes());
+            self.framed.extend_from_slice(options);
             self.framed[HEADER + 1] = 1;
         }
         let length = (self.framed.len() - 2) as u16;
@@ -128,7 +131,7 @@ mod tests {
         for name in ["ex.", "a.ex.", "b.a.ex.", "b.a.ex.", "c.ex."] {
             packer.push(owner(name).as_wire(), RecordType::A, Ttl::from_secs(60).expect("a TTL"), &[192, 0, 2, 1]);
         }
-        let framed = packer.take(true);
+        let framed = packer.take(Some(&[]));
         let message = &framed[2..];
         assert_eq!(u16::from_be_bytes([framed[0], framed[1]]) as usize, message.len());
         assert_eq!(message[..12], [0, 9, 0x85, 0, 0, 1, 0, 5, 0, 0, 0, 1]);

@@ -1,13 +1,21 @@
 //! Zone transfer as real clients pull it: dig, and Knot, NSD and CoreDNS as secondaries that NOTIFY wakes.
 
-use crate::responder::{Responder, dig, free_address, wait_for};
-use conn3ction_dns::server::Config;
-use conn3ction_schemas::RecordType;
+use crate::{
+    differential::access,
+    responder::{Responder, dig, free_address, name, wait_for},
+};
+use conn3ction_dns::{
+    Store,
+    server::Config,
+    transfer::{Limits, PullError, apex_of, pull},
+};
+use conn3ction_schemas::{RecordType, zonefile};
 use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 fn axfr(server: SocketAddr) -> Vec<String> {
@@ -42,6 +50,116 @@ fn a_zone_of_many_messages_arrives_whole_soa_first_and_last() {
     assert!(records.windows(2).all(|two| two[0] != two[1]), "every record once");
     let comments = responder.dig(&["example.", "AXFR", "+noanswer"]);
     assert!(comments.contains("messages"), "{comments}");
+}
+
+/// A responder that may be asked about the past.
+fn with_history() -> Responder {
+    let (store, writer) = Store::new();
+    let config = Config { history: Some(access(&store)), ..Config::default() };
+    Responder::start_on((store, writer), config)
+}
+
+#[test]
+fn a_zone_of_the_past_arrives_under_its_moment_or_with_the_option_that_names_it() {
+    let mut responder = with_history();
+    responder.publish_example(2_000);
+    let digest = format!("1 8 2 {}", "ab".repeat(32));
+    responder.publish(
+        "example.",
+        2,
+        &[
+            ("host0.example.", RecordType::A, &[]),
+            ("sub.example.", RecordType::DS, &[&digest]),
+            ("out.example.", RecordType::CNAME, &["host1.elsewhere."]),
+        ],
+    );
+    let lines = |arguments: &[&str]| {
+        let text = dig(responder.address, &[arguments, &["+nostats", "+nocmd", "+nocomments", "+onesoa"]].concat());
+        let one_blank = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines = text.lines().filter(|line| !line.starts_with(';') && !line.is_empty()).map(one_blank);
+        lines.collect::<Vec<_>>()
+    };
+    for moment in ["r1", "r2"] {
+        let option =
+            format!("+ednsopt=65353:{}", moment.bytes().map(|octet| format!("{octet:02x}")).collect::<String>());
+        let by_option = lines(&["example.", "AXFR", &option]);
+        let by_name = lines(&[&format!("eXample.{moment}.asof."), "AXFR"]);
+        // What comes by the name is what comes by the option, moved and without DNSSEC.
+        let moved: Vec<_> = by_option
+            .iter()
+            .filter(|line| !line.contains(" DS "))
+            .map(|line| {
+                let below = |word: &str| match word.strip_suffix("example.") {
+                    Some(rest) => format!("{rest}example.{moment}.asof."),
+                    None => word.to_owned(),
+                };
+                let words: Vec<_> = line.split(' ').map(below).collect();
+                [&words[..1], &["0".to_owned()], &words[2..]].concat().join(" ")
+            })
+            .collect();
+        assert_eq!(by_name, moved);
+        let has = |start: &str| by_name.iter().any(|line| line.starts_with(start));
+        assert_eq!(has(&format!("host0.example.{moment}.asof. ")), moment == "r1");
+        assert_eq!(has(&format!("out.example.{moment}.asof. 0 IN CNAME host1.elsewhere.")), moment == "r2");
+        let told = dig(responder.address, &["example.", "AXFR", &option, "+comments"]);
+        assert!(told.contains(&format!("(\"{moment} 20")), "the first message carries the option: {}", &told[..1000]);
+    }
+    let told = dig(responder.address, &["example.r1.asof.", "AXFR", "+edns", "+comments"]);
+    assert!(told.contains("as of r1 20"), "{}", told.lines().take(20).collect::<Vec<_>>().join("\n"));
+    let told = dig(responder.address, &["example.", "AXFR", "+ednsopt=65353", "+comments"]);
+    assert!(told.contains("(\"r2 20") && told.contains("as of r2 "), "which event made it what it is");
+    for (zone, status) in [
+        ("example.yesterday.asof.", "FORMERR"),
+        ("elsewhere.r1.asof.", "NOTAUTH"),
+        ("host1.example.r1.asof.", "NOTAUTH"),
+        ("r1.asof.", "NOTAUTH"),
+    ] {
+        let text = dig(responder.address, &[zone, "AXFR", "+all"]);
+        assert!(text.contains(status) || text.contains("Transfer failed"), "{zone}: {text}");
+    }
+    let serial = lines(&["example.r2.asof.", "IXFR=2"]);
+    assert_eq!((serial.len(), serial[0].starts_with("example.r2.asof. 0 IN SOA ")), (1, true), "{serial:?}");
+    // A name without room below the moment ends the transfer, and is said.
+    let long = format!("{0}.{0}.{0}.{1}.example.", "l".repeat(60), "m".repeat(55));
+    responder.publish("example.", 3, &[(&long, RecordType::A, &["192.0.2.1"])]);
+    let text = dig(responder.address, &["example.r3.asof.", "AXFR", "+all", "+edns"]);
+    assert!(text.contains("Transfer failed") || text.contains("SERVFAIL"), "{text}");
+    let text = dig(responder.address, &["example.r2.asof.", "AXFR", "+all"]);
+    assert!(text.contains("XFR size"), "{text}");
+}
+
+#[test]
+fn a_zone_is_pulled_from_us_as_it_is_exported_and_a_refusal_is_told_in_words() {
+    let mut responder = Responder::start(Config::default());
+    responder.publish_example(20_000);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let limits = Limits { message: Duration::from_secs(20), whole: Duration::from_secs(60), octets: 1 << 30 };
+    let pulled = |zone: &str, limits| runtime.block_on(pull(responder.address, &name(zone), limits));
+    let zone = |records: Vec<zonefile::Record>| {
+        zonefile::Zone::assemble(&name("example."), records.into_iter().map(Ok)).expect("a zone")
+    };
+    let text = responder.export(&name("example."));
+    let exported = zonefile::Reader::new(text.as_bytes(), name("example.")).map(|record| record.expect("a record"));
+    assert_eq!(zone(pulled("example.", limits).expect("pulled")), zone(exported.collect()));
+    let apex = |asked: &str| runtime.block_on(apex_of(responder.address, &name(asked), limits));
+    assert_eq!(apex("a.b.host7.example.").expect("told"), name("example."));
+    assert_eq!(apex("example.").expect("told"), name("example."));
+    for (error, words) in [
+        (pulled("host7.example.", limits).err(), "does not serve host7.example., or not to us (NOTAUTH)"),
+        (pulled("example.", Limits { octets: 50_000, ..limits }).err(), "sends more than 50000 octets"),
+        (pulled("example.", Limits { whole: Duration::ZERO, ..limits }).err(), "is not done after 0 s"),
+        (apex("elsewhere.").err(), "serves no zone that holds elsewhere., or not to us (REFUSED)"),
+    ] {
+        let told = error.expect("no zone").to_string();
+        assert!(told.starts_with(words), "{told}");
+    }
+    // Nobody listens there, and one who listens never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let soon = Limits { message: Duration::from_millis(50), ..limits };
+    for address in [free_address(), silent.local_addr().expect("an address")] {
+        let error = runtime.block_on(pull(address, &name("example."), soon));
+        assert!(matches!(error, Err(PullError::Connection(_))), "{error:?}");
+    }
 }
 
 #[test]

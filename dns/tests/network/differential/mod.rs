@@ -20,6 +20,7 @@ use conn3ction_schemas::{Name, RecordType};
 use crate::{random::Random, responder::Responder};
 use ask::{Question, ask_all, ask_all_over_tcp};
 use compare::Found;
+pub(crate) use past::access;
 use peers::{Kind, Peer};
 use unbound::Unbound;
 use zones::RandomZone;

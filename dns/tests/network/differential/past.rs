@@ -80,7 +80,7 @@ fn stores(random: &mut Random, history: &History, directory: &std::path::Path) -
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-pub(super) fn access(store: &Arc<Store>) -> Access {
+pub(crate) fn access(store: &Arc<Store>) -> Access {
     let moments = Arc::new(Known(Arc::clone(store)));
     Access { moments, allow: AddressList::loopback(), suffix: Some(Suffix::default()) }
 }
@@ -125,7 +125,13 @@ impl Seen<'_> {
         let name = Name::from_wire(&question.name.to_ascii_lowercase()).expect("a name");
         let version = match by {
             "revision" => self.version,
-            _ => now.zone_of(&name).map_or(0, |zone| zone.last_change().0),
+            _ => {
+                let zone = now.zone_of(&name);
+                // DS is the parent's to tell (RFC 4035 section 3.1.4.1).
+                let is_at_apex = zone.as_ref().is_some_and(|zone| *zone.apex() == name);
+                let above = name.parent().filter(|_| question.rtype == RecordType::DS && is_at_apex);
+                above.and_then(|above| now.zone_of(&above)).or(zone).map_or(0, |zone| zone.last_change().0)
+            }
         };
         let text = match version {
             0 => "r0".to_owned(),
@@ -160,13 +166,17 @@ impl Seen<'_> {
 
         let now = self.fresh.now();
         let name = Name::from_wire(&question.name.to_ascii_lowercase()).expect("a name");
-        if is_dnssec(question.rtype) || now.zone_of(&name).is_none() {
+        let is_left_out = is_dnssec(question.rtype) && question.rtype != RecordType::DS;
+        if is_left_out || now.zone_of(&name).is_none() {
             return;
         }
         let inner = Question { edns: None, flags: 0, moment: None, ..question.clone() };
         let mut live = vec![0; 65_535];
         let octets = answer(&now, &inner.to_wire(7), Transport::Tcp, &mut live).expect("a reply");
         let live = Reply::read(&live[..octets]).expect("a reply");
+        if live.sections[0].iter().any(|record| record.rtype == RecordType::DS) {
+            return;
+        }
         let reply = Reply::read(&reply).expect("a reply");
         check_moved(&reply, &live, &moment, &self.history.apexes(self.version));
     }
