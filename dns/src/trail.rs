@@ -3,7 +3,8 @@
 //! An answer depends on a few points: the zones at and above the name, the cuts and DNAMEs between, the name itself, the
 //! wildcard that stands in for it, and the same for each target of an alias. The newest change at any of them is the newest
 //! that can have changed the answer; right before it the path may have been another, so it is found anew there. Walking
-//! back so costs the versions of the names on the path and nothing else of the history.
+//! back so costs the versions of the names on the path and nothing else of the history. What changed a point without
+//! changing the answer (another NS above an NS, a zone above the one that answers) is passed over.
 
 use std::collections::HashMap;
 
@@ -143,6 +144,49 @@ impl Trail {
         }
     }
 
+    /// Whether the answer is another one from `turn` on. Without a type: that for any type that it touched, or for all.
+    fn changes_answer(&self, turn: &Turn) -> bool {
+        let sets = turn.touched.iter().filter_map(|touched| match touched {
+            Touched::Sets { changes, .. } => Some(changes.iter().map(|change| change.key.rtype)),
+            Touched::Zone { .. } | Touched::Existence { .. } => None,
+        });
+        let asked: Vec<RecordType> = match self.rtype {
+            Some(rtype) => vec![rtype],
+            None => std::iter::once(RecordType::A).chain(sets.flatten()).collect(),
+        };
+        let before = self.view.back_to(Version(turn.version.0.saturating_sub(1)));
+        let after = self.view.back_to(turn.version);
+        asked.into_iter().any(|rtype| told(&before, &self.name, rtype) != told(&after, &self.name, rtype))
+    }
+
+    /// The next version that changed a point of the answer, and so perhaps the answer.
+    fn candidate(&mut self) -> Option<Turn> {
+        let view = self.view.back_to(self.next.take()?);
+        let mut points = self.points(&view);
+        self.look(&view, &points);
+        let version = points.iter().filter_map(|point| Some(self.known_turn(point)?.version)).max()?;
+        self.next = version.0.checked_sub(1).map(Version);
+        // What lay on the path right before belongs to it, too: a target that went with its zone.
+        if let Some(before) = self.next {
+            points.extend(self.points(&self.view.back_to(before)));
+            self.look(&self.view.back_to(version), &points);
+        }
+        points.retain(|point| self.known_turn(point).is_some_and(|last| last.version == version));
+        let mut touched: Vec<Touched> = Vec::with_capacity(points.len());
+        for point in points {
+            let changes = self.known_turn(&point).map(|step| step.changes.clone()).unwrap_or_default();
+            let what = match point {
+                Point::Zone(apex) => Touched::Zone { apex },
+                Point::Owner(zone, owner, _) if changes.is_empty() => Touched::Existence { zone, owner },
+                Point::Owner(zone, owner, _) => Touched::Sets { zone, owner, changes },
+            };
+            if !touched.contains(&what) {
+                touched.push(what);
+            }
+        }
+        Some(Turn { version, touched })
+    }
+
     /// Finds the last turn of `points` up to `view`, as far as they are not known.
     fn look(&mut self, view: &View, points: &[Point]) {
         for point in points {
@@ -185,30 +229,12 @@ impl Iterator for Trail {
     type Item = Turn;
 
     fn next(&mut self) -> Option<Turn> {
-        let view = self.view.back_to(self.next.take()?);
-        let mut points = self.points(&view);
-        self.look(&view, &points);
-        let version = points.iter().filter_map(|point| Some(self.known_turn(point)?.version)).max()?;
-        self.next = version.0.checked_sub(1).map(Version);
-        // What lay on the path right before belongs to it, too: a target that went with its zone.
-        if let Some(before) = self.next {
-            points.extend(self.points(&self.view.back_to(before)));
-            self.look(&self.view.back_to(version), &points);
-        }
-        points.retain(|point| self.known_turn(point).is_some_and(|last| last.version == version));
-        let mut touched: Vec<Touched> = Vec::with_capacity(points.len());
-        for point in points {
-            let changes = self.known_turn(&point).map(|step| step.changes.clone()).unwrap_or_default();
-            let what = match point {
-                Point::Zone(apex) => Touched::Zone { apex },
-                Point::Owner(zone, owner, _) if changes.is_empty() => Touched::Existence { zone, owner },
-                Point::Owner(zone, owner, _) => Touched::Sets { zone, owner, changes },
-            };
-            if !touched.contains(&what) {
-                touched.push(what);
+        loop {
+            let turn = self.candidate()?;
+            if self.is_exact || self.changes_answer(&turn) {
+                return Some(turn);
             }
         }
-        Some(Turn { version, touched })
     }
 }
 
@@ -232,7 +258,9 @@ pub fn bisect(view: &View, name: &Name, rtype: RecordType, most: usize, holds: i
     let now = trace::trace(view, name, rtype);
     let holds_now = holds(&now);
     let mut after = now.clone();
-    for turn in Trail::of_answer(view, name, Some(rtype)).take(most) {
+    let mut trail = Trail::of_answer(view, name, Some(rtype));
+    // What holds is looked at anyway, so who did not change the answer need not be told apart before.
+    for turn in std::iter::from_fn(|| trail.candidate()).take(most) {
         // Between two turns the answer does not change, so one look a turn is enough.
         let before = trace::trace(&view.back_to(Version(turn.version.0.saturating_sub(1))), name, rtype);
         if holds(&before) != holds_now {
@@ -241,6 +269,16 @@ pub fn bisect(view: &View, name: &Name, rtype: RecordType, most: usize, holds: i
         after = before;
     }
     Bisected { holds: holds_now, turn: None, after: now }
+}
+
+/// What a resolver is told: the code, AA, the answer, and in the authority section where it is referred to. The SOA there has
+/// a new serial with every change of the zone.
+fn told(view: &View, name: &Name, rtype: RecordType) -> impl PartialEq {
+    let Traced { rcode, authoritative, sections: [answer, authority, _], .. } = trace::trace(view, name, rtype);
+    let authority = authority.into_iter().filter(|record| record.rtype != RecordType::SOA);
+    let records =
+        answer.into_iter().chain(authority).map(|record| (record.owner, record.rtype, record.ttl, record.rdata));
+    (rcode, authoritative, records.collect::<Vec<_>>())
 }
 
 /// `name` and all names above it, the root first.
