@@ -153,6 +153,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("log --grep 'first address", "", 0, "r2 T A ago tester app.example.local. A first address", ""),
         ("log --zone nope.test", "", 1, "", "conn3ction: No such zone: no zone nope.test, now or before\nzones here: example.local"),
         ("log www.nope.test", "", 1, "", "conn3ction: No such zone: www.nope.test is in no zone here, now or before\nzones here: example.local"),
+        ("log b.example.local FOO", "", 1, "", "conn3ction: The request is malformed: \"FOO\" is not a record type such as A or TYPE65280"),
         ("log --actor nobody", "", 0, "", "no event fits"),
         ("log never.example.local --exact", "", 0, "", "no event fits"),
         ("log -f --until r5", "", 2, "",

@@ -16,6 +16,12 @@ pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) ->
         problem.detail = format!("{flag} {rest}");
         problem.errors.clear();
     }
+    if let ("/problems/malformed", [error]) = (&*problem.kind, &mut problem.errors[..])
+        && error.parameter.take().is_some()
+    {
+        // A word of the command was sent as a parameter: what is wrong with the word is all there is to say.
+        problem.detail.clone_from(&error.detail);
+    }
     let hint = match &*problem.kind {
         "/problems/token-needed" if problem.detail.contains("need") => Some("set CONN3CTION_TOKEN"),
         "/problems/token-needed" => Some("look at CONN3CTION_TOKEN"),
