@@ -58,7 +58,9 @@ impl Name {
         if text == b"@" {
             return Ok(origin.clone());
         }
-        let mut wire = Vec::with_capacity(text.len() + 2 + origin.0.len());
+        // A last dot ends an absolute name, unless it is escaped: then a little room is left over.
+        let rest = if text.ends_with(b".") { 1 } else { 1 + origin.0.len() };
+        let mut wire = Vec::with_capacity(text.len() + rest);
         match scan(text, &mut wire)? {
             Scanned::Absolute => wire.push(0),
             Scanned::Relative => wire.extend_from_slice(&origin.0),
@@ -198,7 +200,10 @@ impl Name {
 
     /// The presentation form without the last dot, as JSON shows names; the root is `.`.
     pub fn without_dot(&self) -> String {
-        let mut text = self.to_string();
+        // Without escapes the text is one octet shorter than the wire form.
+        let mut text = String::with_capacity(self.0.len());
+        // Writing to a String cannot fail.
+        _ = print_labels(&self.0, &mut text);
         if text.len() > 1 {
             text.pop();
         }
@@ -272,18 +277,27 @@ pub(crate) fn print_labels(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Resul
     if labels.peek().is_none() {
         return out.write_char('.');
     }
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
     for label in labels {
-        for &octet in label {
-            match octet {
-                b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
-                    out.write_char('\\')?;
-                    out.write_char(octet as char)?;
-                }
-                0x21..=0x7e => out.write_char(octet as char)?,
-                _ => write!(out, "\\{octet:03}")?,
-            }
+        match std::str::from_utf8(label) {
+            Ok(text) if label.iter().all(is_plain) => out.write_str(text)?,
+            _ => print_label(label, out)?,
         }
         out.write_char('.')?;
+    }
+    Ok(())
+}
+
+fn print_label(label: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+    for &octet in label {
+        match octet {
+            b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                out.write_char('\\')?;
+                out.write_char(octet as char)?;
+            }
+            0x21..=0x7e => out.write_char(octet as char)?,
+            _ => write!(out, "\\{octet:03}")?,
+        }
     }
     Ok(())
 }
@@ -337,6 +351,12 @@ impl Borrow<[u8]> for Name {
 impl Ord for Name {
     /// Canonical order: label by label from the root, each as unsigned octets (RFC 4034 section 6.1).
     fn cmp(&self, other: &Self) -> Ordering {
+        // Siblings, which are what is mostly compared, differ in their first label alone.
+        if let (Some(parent), Some(others)) = (self.parent_wire(), other.parent_wire())
+            && parent == others
+        {
+            return self.labels().next().cmp(&other.labels().next());
+        }
         let starts = |name: &Name| {
             let mut at = [0u8; 128];
             let mut count = 0;

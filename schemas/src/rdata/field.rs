@@ -167,6 +167,11 @@ impl Field {
 pub(super) struct Words(String);
 
 impl Words {
+    /// Room for rdata of `octets` octets as most of them print.
+    pub(super) fn for_octets(octets: usize) -> Self {
+        Self(String::with_capacity(8 + 2 * octets))
+    }
+
     /// Begins a word and gives the text to append it to.
     pub(super) fn begin(&mut self) -> &mut String {
         if !self.0.is_empty() {

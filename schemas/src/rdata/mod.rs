@@ -215,7 +215,7 @@ fn assemble(rtype: RecordType, words: &[Token<'_>], origin: Option<&Name>) -> Re
 }
 
 fn print(row: &Row, wire: &[u8]) -> Option<String> {
-    let mut words = Words::default();
+    let mut words = Words::for_octets(wire.len());
     let mut rest = wire;
     for (_, field) in row.fields {
         field.print(&mut rest, &mut words)?;

@@ -329,7 +329,10 @@ fn owner(token: &Token<'_>, origin: &Name, last: &mut Option<LastOwner>) -> Resu
     }
     let owner = Name::parse_relative(token.text, origin)
         .map_err(|error| format!("`{}` is no owner name: {error}", String::from_utf8_lossy(token.text)))?;
-    *last = Some(LastOwner { written: Some(token.text.to_vec()), name: owner.clone() });
+    let mut written = last.take().and_then(|last| last.written).unwrap_or_default();
+    written.clear();
+    written.extend_from_slice(token.text);
+    *last = Some(LastOwner { written: Some(written), name: owner.clone() });
     Ok(owner)
 }
 
