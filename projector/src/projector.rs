@@ -145,8 +145,8 @@ impl Projector {
         if let Some(directory) = config.records {
             let (reporter, watcher) = Reporter::new(ViewName::Records);
             let ((rebuilder, rebuilds), (looker, looks)) = (requests(), requests());
-            let task =
-                RecordsView { directory, ledger: ledger.clone(), reporter, rebuilds, looks, tasks: tasks.clone() };
+            let (ledger, answers, on_disk) = (ledger.clone(), answers.clone(), tasks.clone());
+            let task = RecordsView { directory, ledger, answers, reporter, rebuilds, looks, tasks: on_disk };
             tasks.spawn(task.run(token.clone()));
             views.push(Kept { watcher, rebuilder: Some(rebuilder), looker: Some(looker) });
         }

@@ -1,4 +1,4 @@
-//! The local copy on disk: entries and checkpoint in one sled tree, so that one batch moves both.
+//! The local copy on disk: zones, pages of record sets and the checkpoint in one sled tree, so that one batch moves all.
 
 use std::{
     collections::BTreeMap,
@@ -9,13 +9,16 @@ use std::{
 use conn3ction_dns::View;
 use conn3ction_schemas::{Name, RecordSet, RecordType, Serial, SetKey, json::Record};
 
-use super::FORMAT;
+use super::{
+    FORMAT,
+    pages::{PageError, Pages},
+};
 use crate::{Checkpoint, Digest, EntryHash};
 
 /// sled keeps several times this in memory.
 const CACHE_OCTETS: u64 = 8 << 20;
 
-/// Beside the entries, whose keys start with [`ZONE`] or [`SET`].
+/// Beside zones and pages, whose keys start with [`ZONE`] or [`SET`].
 const CHECKPOINT: &[u8] = b"c";
 const ZONE: u8 = b'z';
 const SET: u8 = b's';
@@ -95,24 +98,26 @@ impl Copy {
     /// The digest of the entries as they are. Blocks.
     pub(super) fn digest(&self, directory: &Path) -> Result<Digest, CopyError> {
         let mut digest = Digest::default();
-        for entry in self.tree.iter() {
+        for entry in self.tree.scan_prefix([ZONE]) {
             let (key, value) = entry.map_err(|error| fault(directory, error))?;
-            if *key != *CHECKPOINT {
-                digest.add(EntryHash::of_pair(&key, &value));
-            }
+            digest.add(EntryHash::of_pair(&key, &value));
         }
+        let mut add = |key: &[u8], value: &[u8]| digest.add(EntryHash::of_pair(key, value));
+        self.pages().each(&[SET], &mut add).map_err(|error| page_fault(directory, error))?;
         Ok(digest)
     }
 
     /// Writes `batch` and moves the checkpoint, at once or not at all. Blocks.
     pub(super) fn write(&self, directory: &Path, batch: Batch, checkpoint: &Checkpoint) -> Result<(), CopyError> {
         let mut writes = sled::Batch::default();
-        for (key, value) in batch.0 {
+        let mut sets = batch.0;
+        for (key, value) in sets.split_off(&[ZONE][..]) {
             match value {
                 Some(value) => writes.insert(key, value),
                 None => writes.remove(key),
             }
         }
+        self.pages().change(sets, &mut writes).map_err(|error| page_fault(directory, error))?;
         writes.insert(CHECKPOINT, checkpoint.to_json().into_bytes());
         self.tree.apply_batch(writes).map_err(|error| fault(directory, error))
     }
@@ -132,16 +137,25 @@ impl Copy {
             };
             let serial = Serial(u32::from_be_bytes(*serial));
             let apex = std::str::from_utf8(apex).map_err(|_| damaged("a zone's name"))?;
-            for entry in self.tree.scan_prefix([&[SET], zone].concat()) {
-                let (_, value) = entry.map_err(|error| fault(directory, error))?;
-                let mut record: Record = serde_json::from_slice(&value).map_err(|_| damaged("a record"))?;
-                if record.rtype == "SOA" {
-                    record.values.iter_mut().for_each(|value| *value = with_serial(value, serial));
+            let mut read = Ok(());
+            let mut show = |_: &[u8], value: &[u8]| match serde_json::from_slice::<Record>(value) {
+                Ok(mut record) => {
+                    if record.rtype == "SOA" {
+                        record.values.iter_mut().for_each(|value| *value = with_serial(value, serial));
+                    }
+                    each(apex, record);
                 }
-                each(apex, record);
-            }
+                Err(_) => read = Err(damaged("a record")),
+            };
+            let walked = self.pages().each(&[&[SET], zone].concat(), &mut show);
+            walked.map_err(|error| page_fault(directory, error))?;
+            read?;
         }
         Ok(())
+    }
+
+    fn pages(&self) -> Pages<'_> {
+        Pages { tree: &self.tree, prefix: SET }
     }
 }
 
@@ -157,6 +171,13 @@ fn with_serial(soa: &str, serial: Serial) -> String {
 
 pub(super) fn damage(directory: &Path, detail: String) -> CopyError {
     CopyError::Damaged { directory: directory.to_owned(), detail }
+}
+
+fn page_fault(directory: &Path, error: PageError) -> CopyError {
+    match error {
+        PageError::Sled(error) => fault(directory, error),
+        PageError::Damaged => damage(directory, "a page of records".into()),
+    }
 }
 
 fn fault(directory: &Path, error: sled::Error) -> CopyError {
@@ -185,7 +206,9 @@ pub(super) fn zone_entry(zone: &Name, serial: Serial) -> (Vec<u8>, Vec<u8>) {
 
 /// The key of a record set, in the canonical order of zones and owners (RFC 4034 section 6.1).
 pub(super) fn set_key(zone: &Name, owner: &Name, key: SetKey) -> Vec<u8> {
-    let mut octets = vec![SET];
+    // Without zero octets in labels it is at most this long.
+    let mut octets = Vec::with_capacity(16 + 2 * (zone.as_wire().len() + owner.as_wire().len()));
+    octets.push(SET);
     push(&mut octets, zone);
     push(&mut octets, owner);
     octets.extend_from_slice(&key.rtype.0.to_be_bytes());

@@ -5,6 +5,7 @@
 //! writes behind, at most [`MOST_SETS`] record sets a batch, and each batch moves the checkpoint with it.
 
 mod copy;
+mod pages;
 
 use std::{
     path::{Path, PathBuf},
@@ -24,12 +25,12 @@ use crate::{
     Checkpoint, Claim, Condition, Digest, Part, ViewName,
     checkpoint::belongs,
     follow::{Chunks, chain},
-    progress::Reporter,
+    progress::{Reporter, Watcher},
     rebuild::{RebuildError, Rebuilt, Requests},
 };
 
 /// The version of the copy's form. A copy of another is made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The most record sets in one batch, but for the rest of a chunk.
 const MOST_SETS: usize = 4_096;
@@ -47,6 +48,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct RecordsView {
     pub(crate) directory: PathBuf,
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// They go first: somebody waits for them.
+    pub(crate) answers: Watcher,
     pub(crate) reporter: Reporter,
     pub(crate) rebuilds: Requests<Rebuilt>,
     pub(crate) looks: Requests<Claim>,
@@ -216,7 +219,11 @@ impl RecordsView {
                 }
             };
             match event {
-                Some(Ok(event)) => fold.take(&*ledger, &self.reporter, &event).await?,
+                Some(Ok(event)) => {
+                    // Should they have stopped, the copy goes on without them.
+                    let _ = self.answers.reached(event.revision()).await;
+                    fold.take(&*ledger, &self.reporter, &event).await?;
+                }
                 Some(Err(error @ ReadError::Unavailable(_))) => {
                     self.wait(&error).await;
                     events = ledger.follow(fold.at.at()).fuse();
