@@ -222,10 +222,10 @@ impl NodeState {
         self.revision() >= revision || tokio::time::timeout(limit, self.store.reached(revision.into())).await.is_ok()
     }
 
-    /// Waits until every view shows `revision`, at most `limit`; whether they do.
-    pub async fn all_views_reached(&self, revision: Revision, limit: Duration) -> bool {
+    /// Waits until every view but `except` shows `revision`, at most `limit`; whether they do.
+    pub async fn all_views_reached(&self, revision: Revision, except: Option<ViewName>, limit: Duration) -> bool {
         let all = async {
-            for (view, _) in self.views.status() {
+            for (view, _) in self.views.status().into_iter().filter(|(view, _)| Some(*view) != except) {
                 if self.views.reached(view, revision).await.is_err() {
                     return false;
                 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conn3ction_projector::ViewName;
 use conn3ction_schemas::json;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
 use serde::de::DeserializeOwned;
@@ -310,14 +311,16 @@ impl Client {
         }
     }
 
-    /// Waits until every view shows what `response` committed, and says so.
+    /// Waits until every view that somebody reads shows what `response` committed, and says so. The local copy of the records
+    /// is for the day when there is no server.
     pub(super) async fn settled(&self, response: &Response) -> Result<Option<String>, Failure> {
         let (Some(wait), Some(token)) = (&self.global.wait, response.headers().get("conn3ction-revision")) else {
             return Ok(None);
         };
         let token = token.to_str().unwrap_or_default().to_owned();
-        let url = self.url(&["projections"], &[("min_revision", Some(&token)), ("wait", Some(wait))]);
-        let views: Vec<json::ViewStatus> = match self.get(url).await {
+        let unread = ViewName::Records.as_str();
+        let asked = [("min_revision", Some(&*token)), ("wait", Some(wait)), ("except", Some(unread))];
+        let views: Vec<json::ViewStatus> = match self.get(self.url(&["projections"], &asked)).await {
             Ok(views) => views,
             Err(Failure::Refused(problem)) if problem.kind.ends_with(ProblemKind::NotCaughtUp.slug()) => {
                 return Ok(Some(format!("the views do not show {token} after {wait}; it is committed")));
@@ -327,7 +330,8 @@ impl Client {
                 return Ok(Some(format!("{token} is committed; whether the views show it is not known: {failure}")));
             }
         };
-        let views: Vec<_> = views.iter().map(|view| format!("{} r{}", view.view, view.revision)).collect();
+        let views = views.iter().filter(|view| view.view != unread);
+        let views: Vec<_> = views.map(|view| format!("{} r{}", view.view, view.revision)).collect();
         Ok(Some(views.join(", ")))
     }
 }

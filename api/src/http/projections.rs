@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
 };
+use conn3ction_projector::ViewName;
 use conn3ction_schemas::json;
 
 use super::{
@@ -72,11 +73,20 @@ fn not_shown(found: &conn3ction_projector::NotShown) -> json::NotShown {
 }
 
 pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
-    let query = Query::parse(&uri, &[])?;
+    let query = Query::parse(&uri, &["except"])?;
+    let except = match query.text("except") {
+        None => None,
+        Some(text) => Some(ViewName::ALL.into_iter().find(|view| view.as_str() == text).ok_or_else(|| {
+            Problem::new(
+                ProblemKind::Malformed,
+                format!("except names a view: {}", ViewName::ALL.map(ViewName::as_str).join(", ")),
+            )
+        })?),
+    };
     if let Some(text) = query.text("min_revision") {
         let wanted = reading::revision(&node, text)?;
         let limit = query.wait()?;
-        if !node.all_views_reached(wanted, limit).await {
+        if !node.all_views_reached(wanted, except, limit).await {
             let detail = format!("a view does not show {} yet", node.token(wanted));
             return Err(Problem::new(ProblemKind::NotCaughtUp, detail));
         }
