@@ -30,7 +30,10 @@ mod wire;
 
 pub use answer::{Transport, answer};
 pub use notify::Secondaries;
-pub use past::{BadSuffix, EventNote, History, Moment, Moments, NoMoment, Suffix, answer as answer_with_history};
+pub use past::{
+    BadSuffix, EventNote, Exchange, History, Moment, Moments, NoMoment, Suffix, answer as answer_with_history,
+    answer_all,
+};
 pub use server::Server;
 pub use store::{OwnerView, SetView, Store, Version, View, Writer, ZoneView};
 pub use transfer::asks_for_transfer;

@@ -42,19 +42,22 @@ pub(crate) fn lookup<'v>(zone: &ZoneView<'v>, name: &[u8], qtype: RecordType) ->
     let (starts, depth) = starts(name);
     let suffix = |labels: usize| if labels == 0 { &[] } else { &name[starts[depth - labels] as usize..] };
     if zone.redirects() {
-        for above in (0..=depth).filter(|above| zone.redirects_at(*above)) {
+        for above in (0..depth).filter(|above| zone.redirects_at(*above)) {
             let Some(found) = zone.find(suffix(above)) else { continue };
             let facts = found.state().facts;
-            // At the cut itself the parent still speaks for DS (RFC 4035 section 3.1.4.1).
-            if facts.has(Facts::CUT) && !(above == depth && qtype == RecordType::DS) {
+            if facts.has(Facts::CUT) {
                 return Outcome::Referral(found, above);
             }
-            if facts.has(Facts::DNAME) && above < depth {
+            if facts.has(Facts::DNAME) {
                 return Outcome::Dname(found, above);
             }
         }
     }
     if let Some(owner) = existing(zone, name) {
+        // At the cut itself the parent still speaks for DS (RFC 4035 section 3.1.4.1).
+        if owner.state().facts.has(Facts::CUT) && qtype != RecordType::DS {
+            return Outcome::Referral(owner, depth);
+        }
         return judge(Match { owner, expanded_at: None }, qtype);
     }
     for above in (0..depth).rev().filter(|above| zone.names_at(*above)) {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 /// Microseconds since the Unix epoch, UTC. Printed as RFC 3339 with `Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -33,22 +33,26 @@ impl Timestamp {
     /// As [`Timestamp::to_exact_text`], in ASCII at the front of `room` and without an allocation; `None` beyond the
     /// years 0 to 9999.
     pub fn to_exact_octets(self, room: &mut [u8; 27]) -> Option<&[u8]> {
-        let time = DateTime::<Utc>::from_timestamp_micros(self.0)?.naive_utc();
-        let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
+        let (seconds, mut fraction) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000) as u32);
+        let second = seconds.rem_euclid(86_400) as u32;
+        let (year, month, day) = date(seconds.div_euclid(86_400));
+        let year = u32::try_from(year).ok().filter(|year| *year <= 9999)?;
         *room = *b"0000-00-00T00:00:00.000000Z";
-        let pairs = [year / 100, year % 100, time.month(), time.day(), time.hour(), time.minute(), time.second()];
+        let pairs = [year / 100, year % 100, month, day, second / 3_600, second / 60 % 60, second % 60];
         for (at, number) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(pairs) {
             room[at] += (number / 10) as u8;
             room[at + 1] += (number % 10) as u8;
         }
-        let mut fraction = self.0.rem_euclid(1_000_000);
+        if fraction == 0 {
+            room[19] = b'Z';
+            return Some(&room[..20]);
+        }
         for digit in room[20..26].iter_mut().rev() {
             *digit += (fraction % 10) as u8;
             fraction /= 10;
         }
-        // Digits that are 0 at the end go, and the point with the last of them.
-        let zeros = room[20..26].iter().rev().take_while(|digit| **digit == b'0').count();
-        let end = if zeros == 6 { 19 } else { 26 - zeros };
+        // Digits that are 0 at the end go.
+        let end = 26 - room[20..26].iter().rev().take_while(|digit| **digit == b'0').count();
         room[end] = b'Z';
         Some(&room[..=end])
     }
@@ -67,6 +71,18 @@ impl Timestamp {
         let time = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or_default();
         time.to_rfc3339_opts(SecondsFormat::Secs, true)
     }
+}
+
+/// Year, month and day of the day that is `days` after 1970-01-01. Years begin in March here, so that the leap day is the
+/// last of its year, and 400 of them are 146,097 days.
+fn date(days: i64) -> (i64, u32, u32) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097) as u32);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, year) = (day - (153 * month + 2) / 5 + 1, era * 400 + i64::from(year));
+    if month < 10 { (year, month + 3, day) } else { (year + 1, month - 9, day) }
 }
 
 /// `2026-11-22T01:52:07Z`, read several times as fast as any form: questions about the past come with it.

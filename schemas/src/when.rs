@@ -53,11 +53,11 @@ impl FromStr for When {
         if let Some(number) = text.strip_prefix(['r', 'R']) {
             return digits(number).map(|n| Self::Revision(None, Revision(n))).map_err(|_| WhenError);
         }
-        if let Ok(token) = text.parse::<Token>() {
-            return Ok(Self::Revision(Some(token.epoch), token.revision));
-        }
         if let Ok(time) = Timestamp::parse(text) {
             return Ok(Self::Time(time));
+        }
+        if let Ok(token) = text.parse::<Token>() {
+            return Ok(Self::Revision(Some(token.epoch), token.revision));
         }
         if let Some(time) = compact_time(text) {
             return Ok(Self::Time(time));

@@ -45,26 +45,27 @@ pub fn answer(view: &View, query: &[u8], transport: Transport, out: &mut [u8]) -
     match parse(query) {
         Parsed::Silence => None,
         Parsed::Refused(rcode) => header_only(out, query, rcode),
-        Parsed::Query(parsed) => answer_query(view, query, &parsed, transport, out),
+        Parsed::Query(parsed) => answer_query(view, None, query, &parsed, transport, out),
     }
 }
 
-/// As [`answer()`] for the query `packet` that was parsed already.
+/// As [`answer()`] for the query `packet` that was parsed already, and whose name is in `zone`, if that is known.
 pub(crate) fn answer_query(
     view: &View,
+    zone: Option<ZoneView<'_>>,
     packet: &[u8],
     query: &Query<'_>,
     transport: Transport,
     out: &mut [u8],
 ) -> Option<usize> {
     let message = Message::start(out, packet, query, size_limit(transport, query), transport.udp_size())?;
-    Some(reply(view, query, message, false))
+    Some(reply(view, zone, query, message, false))
 }
 
 /// As [`answer_query`] over TCP, but as if no owner had a DS set: the parent still speaks at a cut.
 pub(crate) fn answer_without_ds(view: &View, packet: &[u8], query: &Query<'_>, out: &mut [u8]) -> Option<usize> {
     let message = Message::start(out, packet, query, out.len(), Transport::Tcp.udp_size())?;
-    Some(reply(view, query, message, true))
+    Some(reply(view, None, query, message, true))
 }
 
 /// The most octets that a reply to `query` may have.
@@ -86,7 +87,13 @@ impl Transport {
     }
 }
 
-fn reply(view: &View, query: &Query<'_>, message: Message<'_>, hides_ds: bool) -> usize {
+fn reply<'v>(
+    view: &'v View,
+    zone: Option<ZoneView<'v>>,
+    query: &Query<'_>,
+    message: Message<'_>,
+    hides_ds: bool,
+) -> usize {
     let refusal = match query {
         Query { edns: Some(edns), .. } if edns.version > 0 => Some(Rcode::BadVers),
         Query { opcode: 1.., .. } => Some(Rcode::NotImp),
@@ -99,6 +106,7 @@ fn reply(view: &View, query: &Query<'_>, message: Message<'_>, hides_ds: bool) -
     let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
     let mut answer = Answer {
         view,
+        zone: zone.filter(|_| query.qtype != RecordType::DS),
         qtype: query.qtype,
         hides_ds,
         dnssec_ok,
@@ -133,6 +141,8 @@ fn refused_type(qtype: RecordType) -> Option<Rcode> {
 
 struct Answer<'v, 'b> {
     view: &'v View,
+    /// The zone that speaks for the name of the question, until it is asked for.
+    zone: Option<ZoneView<'v>>,
     qtype: RecordType,
     /// A DS set that is found is passed over.
     hides_ds: bool,
@@ -204,7 +214,7 @@ impl<'v> Answer<'v, '_> {
     fn follow(&mut self) -> Result<Rcode, Full> {
         let mut seen = [0; MAX_ALIASES];
         for step in 0..=MAX_ALIASES {
-            let Some(zone) = self.zone_for_name() else {
+            let Some(zone) = self.zone.take().or_else(|| self.zone_for_name()) else {
                 return Ok(if step == 0 { Rcode::Refused } else { Rcode::NoError });
             };
             let below_len = self.name_len - zone.apex().as_wire().len();

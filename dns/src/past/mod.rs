@@ -19,11 +19,12 @@ use conn3ction_schemas::{RecordType, Timestamp, Token, When};
 use crate::{
     answer::{Transport, answer_query, size_limit},
     server::AddressList,
-    store::{Version, View},
+    store::{Version, View, ZoneView, touch::touch},
     wire::{Message, Parsed, Query, Rcode, header_only, parse},
 };
 use options::{Asked, ExtendedError, Options};
 
+pub(crate) use crate::store::touch::LOT;
 pub use asof::{BadSuffix, Suffix};
 pub(crate) use rewrite::{Below, TooLong, is_left_out};
 pub(crate) use transfer::{Transferred, transferred};
@@ -101,26 +102,101 @@ pub fn answer(
     transport: Transport,
     out: &mut [u8],
 ) -> Option<usize> {
-    match parse(packet) {
-        Parsed::Silence => None,
-        Parsed::Refused(rcode) => header_only(out, packet, rcode),
-        Parsed::Query(query) => {
-            let options = query.edns.map_or(&[][..], |edns| edns.options);
-            let asked = if options.is_empty() { Asked::default() } else { Asked::read(options) };
-            let named = history.and_then(|history| history.suffix.as_ref()).and_then(|suffix| suffix.strip(&query));
-            if query.opcode != 0 || (asked.is_nothing() && named.is_none()) {
-                return answer_query(live, packet, &query, transport, out);
-            }
-            let reply = Reply { packet, query: &query, transport };
-            match reply.past(history, live, peer, &asked, named, out) {
-                Ok(octets) => octets,
-                Err(refused) => reply.refuse(&refused, out),
-            }
+    Received::read(history, packet, peer).answer(history, live, None, peer, transport, out)
+}
+
+/// A message, where its answer goes, and how long that became; `None` asks for silence.
+#[derive(Debug, Default)]
+pub struct Exchange<'b> {
+    /// The message.
+    pub packet: &'b [u8],
+    /// Who sent it; `None`: nobody who could be answered.
+    pub peer: Option<IpAddr>,
+    /// Room for the answer.
+    pub out: &'b mut [u8],
+    /// Octets of the answer.
+    pub octets: Option<usize>,
+}
+
+/// As [`answer`] for several messages, whose waits for memory overlap.
+pub fn answer_all(history: Option<&History>, live: &View, transport: Transport, exchanges: &mut [Exchange<'_>]) {
+    for lot in exchanges.chunks_mut(LOT) {
+        let mut received = [const { None }; LOT];
+        for (received, exchange) in received.iter_mut().zip(lot.iter()) {
+            *received = exchange.peer.map(|peer| (Received::read(history, exchange.packet, peer), peer));
+        }
+        let zones = match lot.len() {
+            // Alone it would wait as long here as there.
+            1 => [None; LOT],
+            _ => touch(&received.each_ref().map(|received| received.as_ref()?.0.looked_up(live))),
+        };
+        for ((received, zone), exchange) in received.iter().zip(zones).zip(lot) {
+            let Some((received, peer)) = received else { continue };
+            exchange.octets = received.answer(history, live, zone, *peer, transport, exchange.out);
+        }
+    }
+}
+
+/// A message that was read, and the moment that its option asks for.
+struct Received<'q> {
+    packet: &'q [u8],
+    parsed: Parsed<'q>,
+    asked: Asked<'q>,
+    moment: Option<Result<Moment, Refusal>>,
+}
+
+impl<'q> Received<'q> {
+    fn read(history: Option<&History>, packet: &'q [u8], peer: IpAddr) -> Self {
+        let parsed = parse(packet);
+        let options = match &parsed {
+            Parsed::Query(Query { opcode: 0, edns: Some(edns), .. }) => edns.options,
+            _ => &[],
+        };
+        let asked = if options.is_empty() { Asked::default() } else { Asked::read(options) };
+        let text = asked.moment.filter(|text| !text.is_empty());
+        let moment = history.zip(text).map(|(history, text)| history.moment(peer, text));
+        Self { packet, parsed, asked, moment }
+    }
+
+    /// The name that is looked up, and where.
+    fn looked_up<'s>(&'s self, live: &'s View) -> Option<(&'s View, &'s [u8])> {
+        let Parsed::Query(query) = &self.parsed else { return None };
+        match &self.moment {
+            None => Some((live, query.name())),
+            Some(Ok(moment)) => Some((&moment.view, query.name())),
+            Some(Err(_)) => None,
+        }
+    }
+
+    /// The answer; `zone` is that of the name in the view of [`Received::looked_up`], if it is known.
+    fn answer(
+        &self,
+        history: Option<&History>,
+        live: &View,
+        zone: Option<ZoneView<'_>>,
+        peer: IpAddr,
+        transport: Transport,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let query = match &self.parsed {
+            Parsed::Silence => return None,
+            Parsed::Refused(rcode) => return header_only(out, self.packet, *rcode),
+            Parsed::Query(query) => query,
+        };
+        let named = history.and_then(|history| history.suffix.as_ref()).and_then(|suffix| suffix.strip(query));
+        if query.opcode != 0 || (self.asked.is_nothing() && named.is_none()) {
+            return answer_query(live, zone, self.packet, query, transport, out);
+        }
+        let reply = Reply { packet: self.packet, query, transport, zone };
+        match reply.past(history, live, peer, self, named, out) {
+            Ok(octets) => octets,
+            Err(refused) => reply.refuse(&refused, out),
         }
     }
 }
 
 /// A question that gets no answer, with the reason.
+#[derive(Debug, Clone)]
 struct Refusal {
     rcode: Rcode,
     error: ExtendedError,
@@ -185,6 +261,8 @@ struct Reply<'q> {
     packet: &'q [u8],
     query: &'q Query<'q>,
     transport: Transport,
+    /// The zone of the name in the view that is answered from, if it is known.
+    zone: Option<ZoneView<'q>>,
 }
 
 impl Reply<'_> {
@@ -193,10 +271,11 @@ impl Reply<'_> {
         history: Option<&History>,
         live: &View,
         peer: IpAddr,
-        asked: &Asked<'_>,
+        received: &Received<'_>,
         named: Option<asof::Stripped>,
         out: &mut [u8],
     ) -> Result<Option<usize>, Refusal> {
+        let asked = &received.asked;
         if asked.zone_version.is_some_and(|value| !value.is_empty()) {
             return Err(Refusal::malformed("ZONEVERSION in a query is empty (RFC 9660 section 3)"));
         }
@@ -222,12 +301,21 @@ impl Reply<'_> {
                 let told = Told { version: origin, time, is_final: true, note };
                 Ok(self.plain(live, asked, Some(told), out))
             }
-            Some(text) => {
-                let moment = history.moment(peer, text)?;
-                let is_final = moment.is_final;
-                let (view, version) = moment.settled_at(self.query.name(), self.query.qtype);
+            Some(_) => {
+                let Some(moment) = &received.moment else { return Err(Refusal::prohibited()) };
+                let moment = moment.as_ref().map_err(Refusal::clone)?;
+                let settled;
+                let (view, version) = match (moment.version, self.zone) {
+                    (Some(version), _) => (&moment.view, Some(version)),
+                    (None, Some(zone)) if self.query.qtype != RecordType::DS => (&moment.view, Some(zone.version())),
+                    (None, _) => {
+                        settled = moment.view.clone().settled_at(self.query.name(), self.query.qtype);
+                        (&settled.0, settled.1)
+                    }
+                };
                 let time = version.and_then(|version| history.moments.time(version));
-                Ok(self.plain(&view, asked, Some(Told { version, time, is_final, note: None }), out))
+                let told = Told { version, time, is_final: moment.is_final, note: None };
+                Ok(self.plain(view, asked, Some(told), out))
             }
         }
     }
@@ -248,6 +336,7 @@ impl Reply<'_> {
         let limit = size_limit(self.transport, self.query).min(out.len());
         let octets = answer_query(
             view,
+            self.zone,
             self.packet,
             self.query,
             self.transport,

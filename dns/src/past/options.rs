@@ -1,6 +1,6 @@
 //! The EDNS options of the past: ours, extended errors (RFC 8914), ZONEVERSION (RFC 9660).
 
-use std::{borrow::Cow, io::Write};
+use std::borrow::Cow;
 
 use conn3ction_schemas::Timestamp;
 
@@ -86,19 +86,11 @@ impl Default for Options {
 impl Options {
     /// `r1041 2026-11-22T01:52:07Z`, and ` not-final` if more can still be added to that moment.
     pub(super) fn moment(&mut self, version: Option<Version>, time: Option<Timestamp>, is_final: bool) {
-        let mut text = [0; 64];
-        let mut rest = &mut text[..];
-        // The longest such text has 59 octets, so that writing cannot fail.
-        let _ = write!(rest, "r{}", version.unwrap_or_default());
-        let mut room = [0; 27];
-        if let Some(octets) = time.and_then(|time| time.to_exact_octets(&mut room)) {
-            let _ = rest.write_all(b" ").and_then(|()| rest.write_all(octets));
-        }
-        if !is_final {
-            let _ = rest.write_all(b" not-final");
-        }
-        let left = rest.len();
-        self.push(MOMENT, &[&text[..text.len() - left]]);
+        let (mut digits, mut room) = ([0; 20], [0; 27]);
+        let digits = decimal(version.unwrap_or_default().0, &mut digits);
+        let time = time.and_then(|time| time.to_exact_octets(&mut room));
+        let (blank, time) = time.map_or((&b""[..], &b""[..]), |time| (b" ", time));
+        self.push(MOMENT, &[b"r", digits, blank, time, if is_final { b"" } else { b" not-final" }]);
     }
 
     pub(super) fn extended_error(&mut self, error: &ExtendedError) {
@@ -141,9 +133,28 @@ impl Options {
         if self.len + 4 + len > self.octets.len() {
             return;
         }
-        for part in [&code.to_be_bytes()[..], &(len as u16).to_be_bytes()].iter().chain(value) {
-            self.octets[self.len..self.len + part.len()].copy_from_slice(part);
+        let [code, len] = [code, len as u16].map(u16::to_be_bytes);
+        let (head, mut rest) = self.octets[self.len..].split_at_mut(4);
+        head.copy_from_slice(&[code[0], code[1], len[0], len[1]]);
+        self.len += 4;
+        for part in value {
+            let place;
+            (place, rest) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
             self.len += part.len();
+        }
+    }
+}
+
+/// `number` as text, at the end of `room`: several times as fast as any form, for every answer about the past has one.
+fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+    let mut begin = room.len();
+    loop {
+        begin -= 1;
+        room[begin] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &room[begin..];
         }
     }
 }

@@ -10,7 +10,7 @@ pub use counters::{Counters, Counts, TransportCounts};
 use crate::{
     answer::Transport,
     notify::{self, Secondaries},
-    past::{self, History},
+    past::{self, Exchange, History},
     store::{Store, View},
     tcp,
     transfer::{Request, Transfers},
@@ -185,13 +185,17 @@ impl Server {
                         &counters,
                         &stop,
                         || source.view(),
-                        |view, query, peer, out| {
+                        |view, exchanges| {
                             let transport = Transport::Udp { max_size: MAX_UDP };
-                            let octets = past::answer(history.as_deref(), view, query, peer, transport, out)?;
+                            past::answer_all(history.as_deref(), view, transport, exchanges);
                             // Transfers are so rare that they are looked for only where the plain answer is a refusal.
-                            match is_refusal(out).then(|| Request::parse(query)).flatten() {
-                                Some(request) => transfers.serve_udp(&request, peer, view, out),
-                                None => Some(octets),
+                            for Exchange { packet, peer, out, octets } in exchanges {
+                                if let (Some(peer), Some(_)) = (*peer, *octets)
+                                    && is_refusal(out)
+                                    && let Some(request) = Request::parse(packet)
+                                {
+                                    *octets = transfers.serve_udp(&request, peer, view, out);
+                                }
                             }
                         },
                     );

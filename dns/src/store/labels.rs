@@ -19,7 +19,11 @@ pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
 
 /// The number of labels.
 pub(crate) fn count(labels: &[u8]) -> usize {
-    starts(labels).1
+    let (mut rest, mut count) = (labels, 0);
+    while let Some(parent) = parent(rest) {
+        (rest, count) = (parent, count + 1);
+    }
+    count
 }
 
 /// The name one label shorter; `None` for the apex itself.

@@ -16,6 +16,7 @@ mod rising;
 mod sealed;
 mod segments;
 mod ticks;
+pub(crate) mod touch;
 mod varint;
 mod view;
 mod writer;

@@ -39,6 +39,11 @@ impl Head {
         self.since
     }
 
+    /// The newest block of older states.
+    pub(super) fn blocks(&self) -> Option<&Block> {
+        self.older.as_ref()
+    }
+
     /// The older state that held at `version`.
     pub(super) fn older(&self, version: Version) -> Option<Older> {
         Older::find(self.older.as_ref()?, version)
@@ -119,6 +124,7 @@ impl<'a> State<'a> {
         sets: Sets::Node { directory: &[], records: &[] },
     };
 
+    #[inline]
     pub(crate) fn of(node: &'a Node) -> Self {
         let head = &node.header.header;
         let (owner, rest) = node.slice.split_at(head.owner as usize);
@@ -233,7 +239,8 @@ pub(super) fn packed_entry(octets: &mut Vec<u8>, since: Version, set: &StoredSet
 }
 
 fn number<const N: usize>(octets: &[u8]) -> u64 {
-    octets.iter().take(N).fold(0, |number, octet| number << 8 | u64::from(*octet))
+    let octets = octets.first_chunk::<N>();
+    octets.map_or(0, |octets| octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
 }
 
 impl<'a> StoredSet<'a> {

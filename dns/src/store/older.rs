@@ -49,33 +49,62 @@ pub(crate) struct BlockHead {
 #[derive(Debug, Clone)]
 pub(crate) struct Older {
     block: Block,
-    place: u8,
+    found: Found,
+}
+
+/// What a block says of a state, and where in [`Parts::rest`] its directory begins and ends.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    since: Version,
+    changed: Version,
+    facts: Facts,
+    directory: (u32, u32),
 }
 
 impl Older {
     /// The state that held at `version`, out of `newest` and the blocks before it.
     pub(super) fn find(newest: &Block, version: Version) -> Option<Self> {
         let mut block = newest;
-        loop {
-            let head = &block.header.header;
-            if head.first <= version {
-                break;
-            }
-            block = match &head.jump {
-                Some(jump) if jump.header.header.first > version => jump,
-                _ => head.before.as_ref()?,
-            };
+        while is_after(block, version) {
+            block = toward(block, version)?;
         }
-        let table = Parts::of(block).table;
-        // All rows are looked at: that costs less than guessing which half to go on with.
-        let after = u32::try_from(version.0 - block.header.header.first.0).unwrap_or(u32::MAX);
-        let held = table.chunks_exact(ROW).filter(|row| since(row) <= after).count();
-        Some(Self { block: block.clone(), place: held.checked_sub(1)? as u8 })
+        let parts = Parts::of(block);
+        let found = parts.found(parts.place_at(version)?);
+        Some(Self { block: block.clone(), found })
     }
 
+    /// Unpacked once, in [`Older::find`]: an answer looks at a state several times.
+    #[inline]
     pub(super) fn state(&self) -> State<'_> {
-        Parts::of(&self.block).state(usize::from(self.place))
+        Parts::of(&self.block).shown(self.found)
     }
+}
+
+/// Whether all states of `block` are younger than `version`.
+pub(super) fn is_after(block: &Block, version: Version) -> bool {
+    block.header.header.first > version
+}
+
+/// One step from `block` toward the one with the state that held at `version`.
+pub(super) fn toward(block: &Block, version: Version) -> Option<&Block> {
+    let head = &block.header.header;
+    match &head.jump {
+        _ if head.first <= version => Some(block),
+        Some(jump) if is_after(jump, version) => Some(jump),
+        _ => head.before.as_ref(),
+    }
+}
+
+/// Reads each cache line of the table, for [`super::touch`].
+pub(super) fn touch_table(block: &Block) -> u64 {
+    Parts::of(block).table.iter().step_by(64).fold(0, |all, octet| all ^ u64::from(*octet))
+}
+
+/// Reads the beginning of the state that held at `version`, for [`super::touch`].
+pub(super) fn touch_state(block: &Block, version: Version) -> Option<u64> {
+    let parts = Parts::of(block);
+    let row = &parts.table[parts.place_at(version)? * ROW..];
+    parts.rest.get(usize::from(u16::from_be_bytes([row[4], row[5]]))).map(|octet| u64::from(*octet))
 }
 
 /// Memory that is used again and again.
@@ -166,15 +195,38 @@ impl<'a> Parts<'a> {
     }
 
     fn state(&self, place: usize) -> State<'a> {
+        self.shown(self.found(place))
+    }
+
+    /// Which state held at `version`, which is not before the first. All rows are looked at: that costs less than guessing
+    /// which half to go on with.
+    fn place_at(&self, version: Version) -> Option<usize> {
+        let after = u32::try_from(version.0.checked_sub(self.first.0)?).unwrap_or(u32::MAX);
+        self.table.chunks_exact(ROW).filter(|row| since(row) <= after).count().checked_sub(1)
+    }
+
+    fn found(&self, place: usize) -> Found {
         let row = &self.table[place * ROW..(place + 1) * ROW];
         let since = Version(self.first.0 + u64::from(since(row)));
         let at = usize::from(u16::from_be_bytes([row[4], row[5]]));
         let (facts, mut rest) = (self.rest[at], &self.rest[at + 1..]);
         let mut number = || varint::take(&mut rest).unwrap_or_default();
         let changed = if facts & CHANGED_APART != 0 { since.0.wrapping_sub(number()) } else { since.0 };
-        let len = number() as usize;
-        let facts = (since, Version(changed), Facts(facts & !CHANGED_APART));
-        State::packed(facts, self.owner, rest.split_at(len), self.rest)
+        let len = number() as u32;
+        let directory = (self.rest.len() - rest.len()) as u32;
+        let facts = Facts(facts & !CHANGED_APART);
+        Found { since, changed: Version(changed), facts, directory: (directory, directory + len) }
+    }
+
+    fn shown(&self, found: Found) -> State<'a> {
+        let (directory, end) = (found.directory.0 as usize, found.directory.1 as usize);
+        let own = &self.rest[end..];
+        State::packed(
+            (found.since, found.changed, found.facts),
+            self.owner,
+            (&self.rest[directory..end], own),
+            self.rest,
+        )
     }
 
     /// Where the records of `set` are, if one of the last states has the same.

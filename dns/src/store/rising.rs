@@ -60,14 +60,50 @@ pub(super) fn count_from(guess: u32, len: u32, is_low: impl Fn(u32) -> bool) -> 
             false if went_up => at.saturating_add(step),
             false => at.saturating_sub(step),
         };
-        step *= 2;
+        step = step.saturating_mul(2);
     }
     low
+}
+
+/// How many of `len` numbers that never fall are at most `number`. Some halving finds the part where it is, which costs
+/// little, for many searches look there; within it they are taken to be equally far apart.
+pub(super) fn count_among(len: u32, number: u64, number_at: impl Fn(u32) -> Option<u64>) -> u32 {
+    const HALVINGS: u32 = 6;
+    let is_low = |at| number_at(at).is_some_and(|other| other <= number);
+    // Live questions ask for the last one.
+    let Some(mut high) = len.checked_sub(1).filter(|last| !is_low(*last)) else { return len };
+    let mut low = 0;
+    for _ in 0..HALVINGS {
+        let middle = low + (high - low) / 2;
+        if is_low(middle) { low = middle } else { high = middle }
+    }
+    let guess = number_at(low).zip(number_at(high)).and_then(|(from, to)| {
+        let part = u128::from(number.checked_sub(from)?) * u128::from(high - low);
+        part.checked_div(u128::from(to - from))
+    });
+    low + count_from(guess.unwrap_or_default() as u32, high - low, |at| is_low(low + at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_counted_however_far_apart_they_are() {
+        let forms: [fn(u64) -> u64; 4] = [|at| at * 7, |at| at * at * at, |at| 3 + at / 10, |at| at.max(1 << 40)];
+        for (form, len) in forms.into_iter().flat_map(|form| [0, 1, 2, 63, 64, 65, 100_000].map(|len| (form, len))) {
+            let numbers: Vec<u64> = (0..len).map(|at| form(at.into())).collect();
+            let count = |number| count_among(len, number, |at| numbers.get(at as usize).copied()) as usize;
+            for asked in numbers.iter().step_by(61).chain(numbers.last()) {
+                for number in [asked.saturating_sub(1), *asked, asked + 1] {
+                    let expected = numbers.partition_point(|other| *other <= number);
+                    assert_eq!(count(number), expected, "{number} among {len}");
+                }
+            }
+            assert_eq!(count(0), numbers.partition_point(|other| *other == 0));
+            assert_eq!(count(u64::MAX), len as usize);
+        }
+    }
 
     #[test]
     fn what_is_low_is_counted_from_every_guess() {

@@ -30,6 +30,7 @@ impl<T: Default> Segments<T> {
     }
 
     /// The element at `index`; `None` while its segment was never needed.
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         match locate(index) {
             None => self.first.get()?.get(index as usize),
@@ -104,6 +105,7 @@ impl<T: Default> Pages<T> {
     }
 
     /// The element at `index`; `None` while its page was never needed.
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         match index < PAGE {
             true => self.first.get(index),

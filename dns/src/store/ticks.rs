@@ -16,9 +16,9 @@ use conn3ction_schemas::{Serial, Timestamp};
 
 use super::{
     Version,
-    rising::{Rising, count_from},
+    rising::{Rising, count_among, count_from},
     sealed::{Column, Row},
-    segments::{self, Pages},
+    segments::Pages,
     zone::Tick,
 };
 
@@ -73,6 +73,18 @@ struct Place {
     block: u32,
     /// Words of the block up to the row.
     words: u32,
+}
+
+/// The block of a row, and where in it the row seems to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Near {
+    block: u32,
+    first: [u64; 4],
+    /// How much the row adds at most, in the column that is searched by.
+    added: u64,
+    from: u32,
+    end: u32,
+    guess: u32,
 }
 
 impl Added {
@@ -177,7 +189,7 @@ impl Ticks {
     pub(super) fn at(&self, version: Version) -> Option<(Version, Tick)> {
         match self.last_up_to(VERSION, version.0) {
             Some((first, place)) => Some(self.tick(first, place)),
-            None => self.in_file(|since, _| since <= version),
+            None => self.in_file(VERSION, version.0),
         }
     }
 
@@ -188,23 +200,36 @@ impl Ticks {
                 let (_, tick) = whole(first);
                 self.word(first, place).map_or(tick.serial, |word| word.serial_after(&tick))
             }
-            None => self.in_file(|since, _| since <= version).and_then(|(_, tick)| tick.serial),
+            None => self.in_file(VERSION, version.0).and_then(|(_, tick)| tick.serial),
         }
     }
 
     /// The version of the last one up to `version` that took effect by `time`.
     pub(super) fn at_time(&self, version: Version, time: Timestamp) -> Option<Version> {
-        match self.last_up_to(TIME, in_order(time.0 as u64)).map(|(first, place)| self.version(first, place)) {
-            Some(found) if found <= version => Some(found),
+        self.at_near(version, time, self.near_time(time))
+    }
+
+    /// As [`Ticks::at_time`], for what [`Ticks::near_time`] gave.
+    pub(super) fn at_near(&self, version: Version, time: Timestamp, near: Option<Near>) -> Option<Version> {
+        let found = match near.map(|near| self.exact(TIME, near)) {
+            Some((first, place)) => self.version(first, place),
+            None => self.in_file(TIME, in_order(time.0 as u64))?.0,
+        };
+        match found <= version {
+            true => Some(found),
             // Younger than the view, which came to be while it was made.
-            Some(_) => self.at(version).map(|(since, _)| since),
-            None => self.in_file(|since, tick| since <= version && tick.time <= time).map(|(since, _)| since),
+            false => self.at(version).map(|(since, _)| since),
         }
     }
 
-    fn in_file(&self, holds: impl Fn(Version, &Tick) -> bool) -> Option<(Version, Tick)> {
-        let column = self.sealed.as_ref()?;
-        segments::last(column.len(), |place| column.row(place), holds)
+    /// The last row of the file with at most `number` in `column`.
+    fn in_file(&self, column: usize, number: u64) -> Option<(Version, Tick)> {
+        let rows = self.sealed.as_ref()?;
+        let key = |place| {
+            let (version, tick) = rows.row::<Tick>(place)?;
+            Some(if column == TIME { in_order(tick.time.0 as u64) } else { version.0 })
+        };
+        rows.row(count_among(rows.len(), number, key).checked_sub(1)?)
     }
 
     /// How many blocks and words there are.
@@ -213,8 +238,33 @@ impl Ticks {
         Place { block: (shown >> 32) as u32, words: shown as u32 }
     }
 
+    /// Where in memory [`Ticks::at_time`] will look.
+    pub(super) fn near_time(&self, time: Timestamp) -> Option<Near> {
+        self.near(TIME, in_order(time.0 as u64))
+    }
+
+    /// The word that seems to be the row.
+    pub(super) fn guessed(&self, near: Near) -> u64 {
+        self.words.get(near.from + near.guess).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
     /// The last row with at most `number` in `column`, and the first of its block.
     fn last_up_to(&self, column: usize, number: u64) -> Option<([u64; 4], Place)> {
+        self.near(column, number).map(|near| self.exact(column, near))
+    }
+
+    fn exact(&self, column: usize, near: Near) -> ([u64; 4], Place) {
+        let Near { block, first, added, from, end, guess } = near;
+        let is_low = |at: u32| {
+            self.words.get(from + at).map(loaded_word).is_some_and(|word| match column {
+                TIME => word.time() <= added,
+                _ => word.version() <= added,
+            })
+        };
+        (first, Place { block, words: count_from(guess, end - from, is_low) })
+    }
+
+    fn near(&self, column: usize, number: u64) -> Option<Near> {
         let shown = self.shown();
         let is_low = |first: &[AtomicU64; 4]| first[column].load(Ordering::Relaxed) <= number;
         let last = shown.block.checked_sub(1)?;
@@ -231,17 +281,11 @@ impl Ticks {
         let next = if block < last { self.firsts.get(block + 1).map(loaded) } else { None };
         let (from, end) = (start(&first), next.map_or(shown.words, |next| start(&next)));
         let added = number - first[column];
-        let is_low = |at: u32| {
-            self.words.get(from + at).map(loaded_word).is_some_and(|word| match column {
-                TIME => word.time() <= added,
-                _ => word.version() <= added,
-            })
-        };
         let guess = next.map_or(end - from, |next| {
             let rows = u64::from(end - from + 1);
             added.saturating_mul(rows).checked_div(next[column] - first[column]).unwrap_or_default() as u32
         });
-        Some((first, Place { block, words: count_from(guess, end - from, is_low) }))
+        Some(Near { block, first, added, from, end, guess })
     }
 
     /// Where the words of `block` end.

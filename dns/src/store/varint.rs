@@ -9,7 +9,17 @@ pub(super) fn put(octets: &mut Vec<u8>, mut number: u64) {
 }
 
 /// The number that `octets` begin with; they go on after it.
+#[inline]
 pub(super) fn take(octets: &mut &[u8]) -> Option<u64> {
+    // Most have one.
+    if let [octet @ ..128, rest @ ..] = *octets {
+        *octets = rest;
+        return Some(u64::from(*octet));
+    }
+    take_long(octets)
+}
+
+fn take_long(octets: &mut &[u8]) -> Option<u64> {
     let (mut number, mut shift) = (0, 0);
     loop {
         let (octet, rest) = octets.split_first()?;

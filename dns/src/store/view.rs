@@ -8,6 +8,7 @@ use super::{
     Version, Zones, labels,
     node::{Facts, State, StoredSet},
     order,
+    ticks::Near,
     zone::{Held, Life, Tick, Zone},
 };
 
@@ -121,6 +122,21 @@ impl View {
         Some(zone)
     }
 
+    /// The longest apex that `name` (lower case, wire form) is at or below, be its zone living or not.
+    pub(super) fn nearest_apex(&self, name: &[u8]) -> Option<&Zone> {
+        let mut depth = labels::count(&name[..name.len() - 1]);
+        let mut suffix = name;
+        loop {
+            if self.zones.apexes_at.has(depth)
+                && let Some((_, zone)) = self.zones.find(suffix)
+            {
+                return Some(zone);
+            }
+            depth = depth.checked_sub(1)?;
+            suffix = labels::parent(suffix)?;
+        }
+    }
+
     /// Whether a living zone's apex is below `name`, given in lower-case wire form.
     pub(crate) fn has_zone_below(&self, name: &[u8]) -> bool {
         // Apexes below a name follow it in canonical order without a gap; dead ones among them are stepped over.
@@ -170,8 +186,15 @@ impl View {
             (Some(_), Some((number, version))) if number == zone.number => version,
             (Some(time), _) => zone.ticks.at_time(self.version, time)?,
         };
-        let life = zone.lives.at(version)?.1?;
-        Some(ZoneView { zone, version, life })
+        ZoneView::of(zone, version)
+    }
+
+    /// As [`View::living`], in a view at a point in time near which `zone` has that row.
+    pub(super) fn living_near<'v>(&self, zone: &'v Zone, near: Option<Near>) -> Option<ZoneView<'v>> {
+        match self.time {
+            None => self.living(zone),
+            Some(time) => ZoneView::of(zone, zone.ticks.at_near(self.version, time, near)?),
+        }
     }
 
     /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
@@ -192,6 +215,20 @@ impl<'v> ZoneView<'v> {
     /// The version that this view shows.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    fn of(zone: &'v Zone, version: Version) -> Option<Self> {
+        let life = zone.lives.at(version)?.1?;
+        Some(Self { zone, version, life })
+    }
+
+    pub(super) fn zone(&self) -> &'v Zone {
+        self.zone
+    }
+
+    /// The labels below the apex of `name`, which is in this zone, in wire form.
+    pub(super) fn labels_of<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        &name[..name.len() - self.zone.apex.as_wire().len()]
     }
 
     /// The last version that touched the zone, and what it left. Most answers need neither, and for those of the past

@@ -100,6 +100,11 @@ impl Zone {
         Some((number, Held::Newest(found?)))
     }
 
+    /// The number of `owner` or, rarely, of another name with its hash. Sealed names are not looked for.
+    pub(super) fn near(&self, owner: &[u8]) -> Option<u32> {
+        self.index.find(self.hash(owner), |_| true)
+    }
+
     /// The newest state of name `number`.
     pub(super) fn newest(&self, number: u32) -> Option<Held<'_>> {
         if let Some(slot) = self.slots.get(number) {
@@ -189,6 +194,7 @@ pub(crate) enum Held<'z> {
 }
 
 impl Held<'_> {
+    #[inline]
     pub(crate) fn state(&self) -> State<'_> {
         match self {
             Self::Newest(node) => node.as_ref().map_or(State::NOTHING, State::of),

@@ -9,7 +9,8 @@
 #![expect(unsafe_code, reason = "recvmmsg, sendmmsg, setsockopt and sched_setaffinity have no safe form")]
 #![cfg_attr(target_env = "gnu", expect(clippy::unnecessary_cast, reason = "musl has other integers in msghdr"))]
 
-use super::coalesce::Runs;
+use super::{coalesce::Runs, ip_of};
+use crate::past::{Exchange, LOT};
 use std::{io, mem, net::UdpSocket, os::fd::AsRawFd};
 
 /// Messages of one batch.
@@ -124,18 +125,23 @@ impl Batch {
         Ok(count)
     }
 
-    /// Hands every message that can be answered to `answer(query, peer, out)`, which gives the octets of its answer.
-    /// Source port 0 cannot be answered: nobody listens there.
-    pub(super) fn answer(&mut self, mut answer: impl FnMut(&[u8], &[u8], &mut [u8]) -> Option<usize>) {
-        for slot in 0..self.received {
-            let peer = &self.addresses[slot].0[..self.address_lengths[slot]];
-            let query = &self.input[slot][..self.input_lengths[slot]];
-            if query.is_empty() || peer.len() < 8 || peer[2..4] == [0, 0] {
-                continue;
+    /// Hands the messages to `answer`, a few at a time. Source port 0 cannot be answered: nobody listens there.
+    pub(super) fn answer(&mut self, mut answer: impl FnMut(&mut [Exchange<'_>])) {
+        for (nth, outputs) in self.output[..self.received].chunks_mut(LOT).enumerate() {
+            let (first, count) = (nth * LOT, outputs.len());
+            let mut exchanges: [Exchange<'_>; LOT] = Default::default();
+            for ((exchange, out), slot) in exchanges.iter_mut().zip(outputs).zip(first..) {
+                let peer = &self.addresses[slot].0[..self.address_lengths[slot]];
+                let packet = &self.input[slot][..self.input_lengths[slot]];
+                let is_answered = !packet.is_empty() && peer.len() >= 8 && peer[2..4] != [0, 0];
+                *exchange = Exchange { packet, peer: is_answered.then(|| ip_of(peer)), out, octets: None };
             }
-            if let Some(octets) = answer(query, peer, &mut self.output[slot]) {
-                self.output_lengths[slot] = octets.min(OCTETS);
-                self.answered.push(slot as u8);
+            answer(&mut exchanges[..count]);
+            for (exchange, slot) in exchanges.iter().zip(first..) {
+                if let Some(octets) = exchange.octets {
+                    self.output_lengths[slot] = octets.min(OCTETS);
+                    self.answered.push(slot as u8);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 mod coalesce;
 mod mmsg;
 
-use crate::server::counters::TransportCounters;
+use crate::{past::Exchange, server::counters::TransportCounters};
 use mmsg::Batch;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -58,15 +58,15 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Answers what comes to `socket` until `stop`, on the calling thread. `view` is called once per batch, `answer` once
-/// per message with what it gave; no answer means silence.
+/// Answers what comes to `socket` until `stop`, on the calling thread. `view` is called once per batch, `answer` with what
+/// it gave for a few messages at a time.
 pub(crate) fn serve<View>(
     socket: &UdpSocket,
     coalesce: bool,
     counters: &TransportCounters,
     stop: &CancellationToken,
     view: impl Fn() -> View,
-    answer: impl Fn(&View, &[u8], IpAddr, &mut [u8]) -> Option<usize>,
+    answer: impl Fn(&View, &mut [Exchange<'_>]),
 ) {
     let mut batch = Batch::new(coalesce);
     while !stop.is_cancelled() {
@@ -77,10 +77,13 @@ pub(crate) fn serve<View>(
         };
         let view = view();
         let mut seen = counters.batch(received);
-        batch.answer(|query, peer, out| {
-            let octets = answer(&view, query, ip_of(peer), out)?;
-            seen.answered(query.len(), &out[..octets]);
-            Some(octets)
+        batch.answer(|exchanges| {
+            answer(&view, exchanges);
+            for exchange in exchanges {
+                if let Some(octets) = exchange.octets {
+                    seen.answered(exchange.packet.len(), &exchange.out[..octets]);
+                }
+            }
         });
         drop(view);
         seen.sent(batch.send(socket).dropped);
@@ -125,9 +128,11 @@ mod tests {
                     &counters,
                     &stop,
                     || (),
-                    |(), query, _, out| {
-                        out[..query.len()].copy_from_slice(query);
-                        Some(query.len())
+                    |(), exchanges| {
+                        for Exchange { packet, peer, out, octets } in exchanges {
+                            out[..packet.len()].copy_from_slice(packet);
+                            *octets = peer.map(|_| packet.len());
+                        }
                     },
                 );
             });
