@@ -145,7 +145,7 @@ impl Node {
         });
         state.catch_up().await?;
         if let (Some(server), Some(when)) = (&mut server, config.at) {
-            server.pin(state.moment(when)?.view);
+            server.pin(&state.moment(when)?.view);
         }
         if matches!(config.role, Role::All | Role::Api) && config.at.is_none() {
             state.create_first_zones(&config.zones).await?;

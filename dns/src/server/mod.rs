@@ -11,11 +11,12 @@ use crate::{
     answer::Transport,
     notify::{self, Secondaries},
     past::{self, Exchange, History},
-    store::{Store, View},
+    store::{Store, Version, View},
     tcp,
     transfer::{Request, Transfers},
     udp,
 };
+use conn3ction_schemas::Timestamp;
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -80,7 +81,7 @@ pub struct BindError {
 pub struct Server {
     config: Config,
     store: Arc<Store>,
-    pinned: Option<View>,
+    pinned: Option<(Version, Option<Timestamp>)>,
     sockets: Vec<Sockets>,
     secondaries: Arc<Secondaries>,
     counters: Arc<Counters>,
@@ -90,13 +91,13 @@ pub struct Server {
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     store: Arc<Store>,
-    pinned: Option<View>,
+    pinned: Option<(Version, Option<Timestamp>)>,
 }
 
 impl Source {
     /// What is answered from now.
     pub(crate) fn view(&self) -> View {
-        self.pinned.clone().unwrap_or_else(|| self.store.now())
+        self.pinned.map_or_else(|| self.store.now(), |moment| self.store.again(moment))
     }
 }
 
@@ -124,9 +125,9 @@ impl Server {
         self.sockets.iter().map(|sockets| sockets.address).collect()
     }
 
-    /// Answers from `view` for ever, as if its moment were the present. Nobody is notified of what changes.
-    pub fn pin(&mut self, view: View) {
-        self.pinned = Some(view);
+    /// Answers from the moment of `view` for ever, as if it were the present. Nobody is notified of what changes.
+    pub fn pin(&mut self, view: &View) {
+        self.pinned = Some((view.version(), view.time()));
     }
 
     /// The secondaries that are notified, and how far each is.

@@ -137,6 +137,13 @@ impl Store {
         self.view(published, Some(time))
     }
 
+    /// The moment of an earlier view ([`View::version`], [`View::time`]), looked into anew: what was sealed since lies in its file, and no view keeps what was
+    /// in memory before.
+    pub fn again(self: &Arc<Self>, (version, time): (Version, Option<Timestamp>)) -> View {
+        let published = self.published();
+        self.view(version.min(published), time)
+    }
+
     /// Called with what was published before: what is looked into shows at least that much.
     fn view(&self, version: Version, time: Option<Timestamp>) -> View {
         View::new(self.zones.load_full(), version, time)
@@ -338,6 +345,33 @@ mod tests {
         event(6, 45, &taken_in, &owner, Some(6));
         assert_eq!(then.zone(&taken_in).map(|zone| zone.version()), Some(Version(5)));
         assert_eq!(shown(50).map(|(version, ..)| version), Some(6));
+    }
+
+    #[test]
+    fn a_moment_is_looked_into_anew_where_another_writer_took_over() {
+        let (zone, owner) = (name("example."), name("www.example."));
+        let write = |writer: &mut Writer, versions: std::ops::RangeInclusive<u64>| {
+            for version in versions {
+                writer.begin(Version(version), Timestamp(version as i64 * 10));
+                writer.set(&zone, &owner, A, Some(&a(version as u8)));
+                writer.publish();
+            }
+        };
+        let (store, mut old) = Store::new();
+        write(&mut old, 1..=5);
+        let moments = [store.at(Version(2)), store.at_time(Timestamp(35))].map(|view| (view.version(), view.time()));
+        let (_, mut next) = Store::new();
+        write(&mut next, 1..=5);
+        next.take_over(&store);
+        write(&mut next, 6..=9);
+        let views = moments.map(|moment| store.again(moment));
+        let shown = views.each_ref().map(|view| {
+            let owner = view.zone(&zone).and_then(|zone| zone.owner(&owner));
+            owner.and_then(|owner| owner.set(A).map(|set| set.to_record_set()))
+        });
+        assert_eq!(shown, [Some(a(2)), Some(a(3))]);
+        assert_eq!(views.map(|view| view.version()), [Version(2), Version(5)]);
+        assert_eq!(old.viewers(), 0, "nobody keeps what was written before");
     }
 
     #[test]
