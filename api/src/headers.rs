@@ -51,7 +51,7 @@ impl NodeState {
         if let Some(header) = self.headers.find(revision) {
             return Ok(header);
         }
-        let header = Arc::new(self.event(revision).await?.header.clone());
+        let header = Arc::new(self.event(revision).await?.header.alone());
         self.headers.keep(header.clone());
         Ok(header)
     }

@@ -112,10 +112,9 @@ impl Head {
         }
         let mut head = Head { closed: self.closed.max(batch.closed), batch: batch.id, ..self.clone() };
         if let Some(last) = batch.events.last() {
-            head.epoch = last.header.epoch;
-            head.revision = last.header.revision;
+            let link = last.header.link();
+            (head.epoch, head.revision, head.committed_at) = (link.epoch, link.revision, link.committed_at);
             head.hash = last.header.hash();
-            head.committed_at = last.header.committed_at;
         }
         head
     }
@@ -160,7 +159,7 @@ pub enum Body {
 impl Event {
     /// The event's place.
     pub fn revision(&self) -> Revision {
-        self.header.revision
+        self.header.link().revision
     }
 
     /// The octets that [`Ledger::read`] counts: header and inline body.

@@ -6,8 +6,8 @@ use std::{
 
 use conn3ction_dns::{Store, Writer};
 use conn3ction_schemas::{
-    Delta, Epoch, Name, Revision, Serial, Timestamp,
-    event::{EventHeader, Hash, SealedHeader, ZoneChange, ZoneLife},
+    Epoch, Name, Revision, Serial, Timestamp,
+    event::{DeltaRef, Hash, HeaderRef, ZoneChangeRef, ZoneLife},
 };
 
 use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter, sealing::Trigger};
@@ -68,8 +68,8 @@ impl Default for HeadState {
 impl HeadState {
     /// Takes in the next event, but for where the fold stands; `each` is called with each zone that it touched and what was
     /// known of that before.
-    fn apply(&mut self, header: &EventHeader, mut each: impl FnMut(&ZoneChange, Option<ZoneState>)) {
-        for change in &header.zones {
+    fn apply(&mut self, header: &HeaderRef<'_>, mut each: impl FnMut(&ZoneChangeRef<'_>, Option<ZoneState>)) {
+        for change in header.zones.iter() {
             let state = ZoneState {
                 serial: change.after,
                 alive: !matches!(change.life, ZoneLife::Deleted),
@@ -77,11 +77,11 @@ impl HeadState {
                 committed_at: header.committed_at,
                 time: header.time,
             };
-            let before = match self.zones.get_mut(&change.zone) {
+            let before = match self.zones.get_mut(change.zone.as_wire()) {
                 Some(zone) => Some(std::mem::replace(zone, state)),
-                None => self.zones.insert(change.zone.clone(), state),
+                None => self.zones.insert(change.zone.to_name(), state),
             };
-            each(change, before);
+            each(&change, before);
         }
         self.keys.apply(header);
         self.notes.apply(header);
@@ -112,6 +112,8 @@ pub(crate) struct Answers {
     head: SharedHead,
     /// Of what was shown last, but for the record sets: they are those of the last event.
     digest: Digest,
+    /// An entry of it, as it is hashed.
+    entry: Vec<u8>,
     /// The zones touched since, each with the serial that the digest still has of it.
     serials: Vec<(Name, Option<Serial>)>,
     /// The event shown last.
@@ -126,14 +128,34 @@ pub(crate) struct Answers {
 impl Answers {
     pub(crate) fn new(writer: Writer, head: SharedHead, reporter: Arc<Reporter>) -> Self {
         let (digest, shown) = (Digest::default(), head.read().revision);
-        Self { writer, head, digest, serials: Vec::new(), shown, ended: None, reporter, trigger: None }
+        Self {
+            writer,
+            head,
+            digest,
+            entry: Vec::new(),
+            serials: Vec::new(),
+            shown,
+            ended: None,
+            reporter,
+            trigger: None,
+        }
     }
 
     /// The fold that goes on where `writer`, `head` and `digest` stand.
     pub(crate) fn going_on(writer: Writer, head: HeadState, digest: Digest, reporter: Arc<Reporter>) -> Self {
         let shown = head.revision;
         let head = SharedHead(Arc::new(RwLock::new(head)));
-        Self { writer, head, digest, serials: Vec::new(), shown, ended: None, reporter, trigger: None }
+        Self {
+            writer,
+            head,
+            digest,
+            entry: Vec::new(),
+            serials: Vec::new(),
+            shown,
+            ended: None,
+            reporter,
+            trigger: None,
+        }
     }
 
     /// The last event folded.
@@ -183,50 +205,59 @@ impl Answers {
 }
 
 impl Projection for Answers {
-    fn begin(&mut self, header: &SealedHeader) {
+    fn begin(&mut self, header: &HeaderRef<'_>) {
         self.writer.begin(header.revision.into(), header.time);
-        for change in &header.zones {
+        for change in header.zones.iter() {
             if matches!(change.life, ZoneLife::Created) {
-                self.writer.create_zone(&change.zone);
+                self.writer.create_zone(change.zone);
             }
         }
     }
 
-    fn chunk(&mut self, header: &SealedHeader, deltas: &[Delta]) {
+    fn chunk(&mut self, header: &HeaderRef<'_>, deltas: &[DeltaRef<'_>]) {
         if let Some(trigger) = &mut self.trigger {
             trigger.count(deltas.len());
         }
+        // A delta names its zone by its place in the header, and places rise with the deltas.
+        let first = || (0..).zip(header.zones.iter()).peekable();
+        let mut zones = first();
         for delta in deltas {
-            // A delta names its zone by its place in the header; the committer checked that there is one.
-            let Some(change) = header.zones.get(delta.zone as usize) else { continue };
-            let zone = &change.zone;
-            self.writer.set(zone, &delta.owner, delta.key, delta.after.as_ref());
-            if let Some(before) = &delta.before {
-                self.digest.remove(EntryHash::of_set(zone, &delta.owner, delta.key, before));
+            if zones.peek().is_none_or(|(place, _)| *place > delta.zone) {
+                zones = first();
             }
-            if let Some(after) = &delta.after {
-                self.digest.add(EntryHash::of_set(zone, &delta.owner, delta.key, after));
+            while zones.next_if(|(place, _)| *place < delta.zone).is_some() {}
+            // The committer checked that there is one.
+            let Some((_, change)) = zones.peek() else { continue };
+            let zone = change.zone;
+            self.writer.put(zone, delta.owner, delta.key, delta.after);
+            let (digest, octets) = (&mut self.digest, &mut self.entry);
+            let mut hash = |set| EntryHash::of_set_in(octets, zone, delta.owner, delta.key, set);
+            if let Some(before) = delta.before {
+                digest.remove(hash(before));
+            }
+            if let Some(after) = delta.after {
+                digest.add(hash(after));
             }
         }
     }
 
-    fn commit(&mut self, header: &SealedHeader) {
+    fn commit(&mut self, header: &HeaderRef<'_>, hash: Hash) {
         let (writer, serials, shown) = (&mut self.writer, &mut self.serials, self.shown);
         let mut head = self.head.0.write().unwrap_or_else(PoisonError::into_inner);
         head.apply(header, |change, before| {
             match change.life {
-                ZoneLife::Stays | ZoneLife::Created => writer.serial(&change.zone, change.after),
-                ZoneLife::Deleted => writer.delete_zone(&change.zone),
+                ZoneLife::Stays | ZoneLife::Created => writer.serial(change.zone, change.after),
+                ZoneLife::Deleted => writer.delete_zone(change.zone),
             }
             // Touched for the first time since.
             if before.is_none_or(|before| before.changed <= shown) {
                 let serial = before.filter(|before| before.alive).map(|before| before.serial);
-                serials.push((change.zone.clone(), serial));
+                serials.push((change.zone.to_name(), serial));
             }
         });
         drop(head);
         self.writer.commit();
-        self.ended = Some((header.revision, header.epoch, header.hash(), header.committed_at));
+        self.ended = Some((header.revision, header.epoch, hash, header.committed_at));
     }
 
     fn show(&mut self) {

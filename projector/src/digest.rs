@@ -1,6 +1,6 @@
 use std::fmt;
 
-use conn3ction_schemas::{Name, RecordSet, RecordType, Serial, SetKey};
+use conn3ction_schemas::{NameRef, RecordSetRef, RecordType, Serial, SetKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
@@ -53,21 +53,37 @@ impl EntryHash {
     }
 
     /// A living zone and its serial.
-    pub fn of_zone(zone: &Name, serial: Serial) -> Self {
-        Self::finish(Sha256::new().chain_update(b"Z").chain_update(zone.as_wire()).chain_update(serial.0.to_be_bytes()))
+    pub fn of_zone<'n>(zone: impl Into<NameRef<'n>>, serial: Serial) -> Self {
+        let zone = zone.into().as_wire();
+        Self::finish(Sha256::new().chain_update(b"Z").chain_update(zone).chain_update(serial.0.to_be_bytes()))
     }
 
     /// A record set. The serial inside a SOA counts as 0: the zone's own entry carries it.
-    pub fn of_set(zone: &Name, owner: &Name, key: SetKey, set: &RecordSet) -> Self {
-        let mut octets = Vec::with_capacity(128);
+    pub fn of_set<'n>(
+        zone: impl Into<NameRef<'n>>,
+        owner: impl Into<NameRef<'n>>,
+        key: SetKey,
+        set: impl Into<RecordSetRef<'n>>,
+    ) -> Self {
+        Self::of_set_in(&mut Vec::with_capacity(128), zone.into(), owner.into(), key, set.into())
+    }
+
+    /// As [`EntryHash::of_set`], in memory that is used again and again.
+    pub(crate) fn of_set_in(
+        octets: &mut Vec<u8>,
+        zone: NameRef<'_>,
+        owner: NameRef<'_>,
+        key: SetKey,
+        set: RecordSetRef<'_>,
+    ) -> Self {
+        octets.clear();
         octets.push(b'S');
         octets.extend_from_slice(zone.as_wire());
         octets.extend_from_slice(owner.as_wire());
         octets.extend_from_slice(&key.rtype.0.to_be_bytes());
         octets.extend_from_slice(&key.covered.0.to_be_bytes());
         octets.extend_from_slice(&set.ttl().as_secs().to_be_bytes());
-        for rdata in set.rdata() {
-            let wire = rdata.as_wire();
+        for wire in set.rdata() {
             octets.extend_from_slice(&(wire.len() as u16).to_be_bytes());
             octets.extend_from_slice(wire);
             if key.rtype == RecordType::SOA && wire.len() >= SOA_NUMBERS {
@@ -75,7 +91,7 @@ impl EntryHash {
                 octets[at..at + 4].fill(0);
             }
         }
-        Self::finish(Sha256::new().chain_update(&octets))
+        Self::finish(Sha256::new().chain_update(octets))
     }
 
     fn finish(hash: Sha256) -> Self {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use conn3ction_ledger::{Body, Event, Ledger, ReadError};
 use conn3ction_schemas::{
     Delta, Revision,
-    event::{FormError, chunk},
+    event::{DeltaRef, FormError, chunk},
 };
 use futures::{
     StreamExt,
@@ -122,60 +122,70 @@ async fn feed_all(
     projection: &mut impl Projection,
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
+    let mut failed = Ok(());
+    let events: Vec<Arc<Event>> =
+        waiting.into_iter().map_while(|event| event.map_err(|e| failed = Err(e)).ok()).collect();
     let mut deltas = Vec::new();
     let mut fed = Ok(());
-    for event in waiting {
-        fed = match event {
-            Ok(event) => feed(ledger, &event, &mut deltas, projection, reporter).await.map(|()| *at = event.revision()),
-            Err(error) => Err(error),
-        };
+    for event in &events {
+        fed = feed(ledger, event, &mut deltas, projection, reporter).await.map(|()| *at = event.revision());
         if fed.is_err() {
             break;
         }
     }
     projection.show();
-    fed
+    fed.and(failed)
 }
 
 /// Folds one event. An absent ledger is waited for, because half an event cannot be taken back.
-async fn feed(
+async fn feed<'e>(
     ledger: &dyn Ledger,
-    event: &Arc<Event>,
-    deltas: &mut Vec<Delta>,
+    event: &'e Arc<Event>,
+    deltas: &mut Vec<DeltaRef<'e>>,
     projection: &mut impl Projection,
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
+    let header = event.header.read();
     match &event.body {
         Body::Inline(chunks) => {
             // Small, and all of it is read before anything of it is folded.
             deltas.clear();
-            chunks.iter().try_for_each(|octets| read(event, octets, deltas))?;
-            projection.begin(&event.header);
-            projection.chunk(&event.header, deltas);
+            for octets in chunks {
+                read(event, header.zones.len(), octets, deltas)?;
+            }
+            projection.begin(&header);
+            projection.chunk(&header, deltas);
         }
         Body::Parts { .. } => {
             // It may take long.
             projection.show();
-            projection.begin(&event.header);
+            projection.begin(&header);
             let mut chunks = Chunks::new(event.clone(), 0);
-            while let Some(deltas) = chunks.next(ledger, reporter).await? {
-                projection.chunk(&event.header, &deltas);
+            while let Some(octets) = chunks.next_octets(ledger, reporter).await? {
+                let mut deltas = Vec::new();
+                read(event, header.zones.len(), &octets, &mut deltas)?;
+                projection.chunk(&header, &deltas);
             }
         }
     }
-    projection.commit(&event.header);
+    projection.commit(&header, event.header.hash());
     Ok(())
 }
 
 /// Adds the deltas of one chunk of `event`.
-fn read(event: &Event, octets: &[u8], deltas: &mut Vec<Delta>) -> Result<(), ReadError> {
+fn read<'c, D: From<DeltaRef<'c>>>(
+    event: &Event,
+    zones: usize,
+    octets: &'c [u8],
+    deltas: &mut Vec<D>,
+) -> Result<(), ReadError> {
     let form = |source| ReadError::Form { revision: event.revision(), source };
-    for delta in chunk::deltas(octets) {
+    for delta in chunk::read(octets) {
         let delta = delta.map_err(form)?;
-        if delta.zone as usize >= event.header.zones.len() {
+        if delta.zone as usize >= zones {
             return Err(form(FormError::Malformed("a delta names a zone that the header does not".into())));
         }
-        deltas.push(delta);
+        deltas.push(delta.into());
     }
     Ok(())
 }
@@ -200,15 +210,19 @@ impl Chunks {
         ledger: &dyn Ledger,
         reporter: &Reporter,
     ) -> Result<Option<Vec<Delta>>, ReadError> {
+        let Some(octets) = self.next_octets(ledger, reporter).await? else { return Ok(None) };
+        let mut deltas = Vec::new();
+        read(&self.event, self.event.header.read().zones.len(), &octets, &mut deltas)?;
+        Ok(Some(deltas))
+    }
+
+    async fn next_octets(&mut self, ledger: &dyn Ledger, reporter: &Reporter) -> Result<Option<Bytes>, ReadError> {
         let octets = match &self.event.body {
             Body::Inline(chunks) => chunks.get(self.given).cloned(),
             Body::Parts { .. } => self.next_part(ledger, reporter).await?,
         };
-        let Some(octets) = octets else { return Ok(None) };
-        self.given += 1;
-        let mut deltas = Vec::new();
-        read(&self.event, &octets, &mut deltas)?;
-        Ok(Some(deltas))
+        self.given += usize::from(octets.is_some());
+        Ok(octets)
     }
 
     async fn next_part(&mut self, ledger: &dyn Ledger, reporter: &Reporter) -> Result<Option<Bytes>, ReadError> {

@@ -2,7 +2,7 @@ use std::collections::{HashMap, VecDeque};
 
 use conn3ction_schemas::{
     Actor, Revision, Timestamp,
-    event::{EventHeader, Hash},
+    event::{Auth, Hash, HeaderRef},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -40,14 +40,14 @@ impl Keys {
 
     /// What `actor` used `key` for, if that is remembered at `now`.
     pub fn find(&self, actor: &Actor, key: &str, now: Timestamp) -> Option<Seen> {
-        let seen = self.seen.get(&id(actor, key))?;
+        let seen = self.seen.get(&id(&actor.name, actor.auth, key))?;
         (seen.committed_at.plus_micros(Self::KEPT_MICROS) > now).then_some(*seen)
     }
 
     /// Takes in the next event.
-    pub fn apply(&mut self, header: &EventHeader) {
+    pub fn apply(&mut self, header: &HeaderRef<'_>) {
         if let Some(idempotency) = &header.idempotency {
-            let id = id(&header.actor, &idempotency.key);
+            let id = id(header.actor, header.auth, idempotency.key);
             let seen =
                 Seen { revision: header.revision, digest: idempotency.digest, committed_at: header.committed_at };
             self.seen.insert(id, seen);
@@ -103,11 +103,11 @@ impl Keys {
     }
 }
 
-fn id(actor: &Actor, key: &str) -> Id {
+fn id(actor: &str, auth: Auth, key: &str) -> Id {
     let hash: [u8; 32] = Sha256::new()
-        .chain_update((actor.name.len() as u64).to_be_bytes())
-        .chain_update(&actor.name)
-        .chain_update([actor.auth as u8])
+        .chain_update((actor.len() as u64).to_be_bytes())
+        .chain_update(actor)
+        .chain_update([auth as u8])
         .chain_update(key)
         .finalize()
         .into();
@@ -121,15 +121,15 @@ mod tests {
     use super::*;
     use conn3ction_schemas::{
         Epoch,
-        event::{Auth, FORMAT_VERSION, Idempotency, Kind},
+        event::{Auth, EventHeader, FORMAT_VERSION, Idempotency, Kind, SealedHeader},
     };
 
     fn actor(name: &str) -> Actor {
         Actor { name: name.into(), auth: Auth::None }
     }
 
-    fn header(revision: u64, committed_at: i64, who: &str, key: &str) -> EventHeader {
-        EventHeader {
+    fn header(revision: u64, committed_at: i64, who: &str, key: &str) -> SealedHeader {
+        SealedHeader::seal(EventHeader {
             format: FORMAT_VERSION,
             revision: Revision(revision),
             epoch: Epoch::FIRST,
@@ -148,26 +148,26 @@ mod tests {
             of: None,
             previous_hash: Hash::default(),
             body_digest: Hash::default(),
-        }
+        })
     }
 
     #[test]
     fn a_key_belongs_to_its_actor_and_is_forgotten_after_a_day() {
         let mut keys = Keys::default();
-        keys.apply(&header(1, 10, "ann", "k"));
+        keys.apply(&header(1, 10, "ann", "k").read());
         assert_eq!(keys.find(&actor("ann"), "k", Timestamp(11)).map(|seen| seen.revision), Some(Revision(1)));
         assert_eq!(keys.find(&actor("bob"), "k", Timestamp(11)), None);
         assert_eq!(keys.find(&actor("ann"), "k", Timestamp(10 + Keys::KEPT_MICROS)), None);
-        keys.apply(&header(2, 10 + Keys::KEPT_MICROS, "bob", "other"));
+        keys.apply(&header(2, 10 + Keys::KEPT_MICROS, "bob", "other").read());
         assert_eq!(keys.len(), 1);
     }
 
     #[test]
     fn a_key_used_again_lives_from_its_last_use() {
         let mut keys = Keys::default();
-        keys.apply(&header(1, 10, "ann", "k"));
-        keys.apply(&header(2, 10 + Keys::KEPT_MICROS, "ann", "k"));
-        keys.apply(&header(3, 11 + Keys::KEPT_MICROS, "ann", "l"));
+        keys.apply(&header(1, 10, "ann", "k").read());
+        keys.apply(&header(2, 10 + Keys::KEPT_MICROS, "ann", "k").read());
+        keys.apply(&header(3, 11 + Keys::KEPT_MICROS, "ann", "l").read());
         assert_eq!(
             keys.find(&actor("ann"), "k", Timestamp(11 + Keys::KEPT_MICROS)).map(|s| s.revision),
             Some(Revision(2))
@@ -178,7 +178,7 @@ mod tests {
     fn beyond_the_bound_the_oldest_go_first() {
         let mut keys = Keys::default();
         for n in 1..=10 {
-            keys.apply(&header(n, n as i64, "ann", &n.to_string()));
+            keys.apply(&header(n, n as i64, "ann", &n.to_string()).read());
         }
         keys.forget(Timestamp(10), 4);
         assert_eq!(keys.len(), 4);

@@ -8,7 +8,7 @@ use std::{
 use conn3ction_dns::store::Sealed;
 use conn3ction_schemas::{
     Epoch, Revision, Timestamp, Token,
-    event::{EventHeader, Kind},
+    event::{HeaderRef, Kind},
 };
 
 /// Who made each event, when and why: what an answer tells of where it comes from.
@@ -89,14 +89,14 @@ const KIND_SHIFT: u32 = 56;
 
 impl Notes {
     /// Takes in the next event.
-    pub(crate) fn apply(&mut self, header: &EventHeader) {
+    pub(crate) fn apply(&mut self, header: &HeaderRef<'_>) {
         if self.count() == 0 {
             self.base = header.revision.0.saturating_sub(1);
         }
         if self.epochs.last().is_none_or(|(_, epoch)| *epoch != header.epoch) {
             self.epochs.push((header.revision, header.epoch));
         }
-        let (actor, reason) = (header.actor.name.as_str(), header.reason.as_deref());
+        let (actor, reason) = (header.actor, header.reason);
         let last = self.entries.last().map(|entry| entry.text);
         // Most events come from where the one before came from.
         let is_same = |text: &Text| *text.actor == *actor && text.reason.as_deref() == reason;
@@ -104,7 +104,7 @@ impl Notes {
             Some(last) => last,
             None => self.text(Text { actor: actor.into(), reason: reason.map(Arc::from) }),
         };
-        let EventHeader { committed_at, time, kind, .. } = *header;
+        let HeaderRef { committed_at, time, kind, .. } = *header;
         self.entries.push(Entry { committed_at, time, text, kind });
     }
 
@@ -280,12 +280,12 @@ impl SealedNotes {
 #[cfg(test)]
 mod tests {
     use conn3ction_dns::{Store, Version};
-    use conn3ction_schemas::event::{Actor, Auth, FORMAT_VERSION, Hash};
+    use conn3ction_schemas::event::{Actor, Auth, EventHeader, FORMAT_VERSION, Hash, SealedHeader};
 
     use super::*;
 
-    fn header(revision: u64, kind: Kind) -> EventHeader {
-        EventHeader {
+    fn header(revision: u64, kind: Kind) -> SealedHeader {
+        SealedHeader::seal(EventHeader {
             format: FORMAT_VERSION,
             revision: Revision(revision),
             epoch: Epoch::FIRST,
@@ -304,14 +304,14 @@ mod tests {
             change_count: 0,
             previous_hash: Hash::default(),
             body_digest: Hash::default(),
-        }
+        })
     }
 
     #[test]
     fn what_is_sealed_tells_what_memory_told_kinds_included() {
         let mut notes = Notes::default();
         for (revision, kind) in (1..).zip(Kind::ALL) {
-            notes.apply(&header(revision, kind));
+            notes.apply(&header(revision, kind).read());
         }
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("sealed");
@@ -321,7 +321,7 @@ mod tests {
         let mut sealed = Notes::open(&file, 0, notes.form(), notes.epochs()).expect("is whole");
         let next = Kind::ALL.len() as u64 + 1;
         for notes in [&mut notes, &mut sealed] {
-            notes.apply(&header(next, Kind::Reverted));
+            notes.apply(&header(next, Kind::Reverted).read());
         }
         for revision in 0..=next + 1 {
             assert_eq!(sealed.get(Revision(revision)), notes.get(Revision(revision)), "{revision}");

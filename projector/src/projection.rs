@@ -1,4 +1,4 @@
-use conn3ction_schemas::{Delta, event::SealedHeader};
+use conn3ction_schemas::event::{DeltaRef, Hash, HeaderRef};
 
 /// A fold of events into a view.
 ///
@@ -10,13 +10,13 @@ use conn3ction_schemas::{Delta, event::SealedHeader};
 /// ended before the last [`show`](Projection::show); an event behind which nothing waits is shown at once.
 pub trait Projection: Send {
     /// The next event starts.
-    fn begin(&mut self, header: &SealedHeader);
+    fn begin(&mut self, header: &HeaderRef<'_>);
 
     /// The next deltas of the event, in the body's order: by zone, owner and key.
-    fn chunk(&mut self, header: &SealedHeader, deltas: &[Delta]);
+    fn chunk(&mut self, header: &HeaderRef<'_>, deltas: &[DeltaRef<'_>]);
 
-    /// The event ends.
-    fn commit(&mut self, header: &SealedHeader);
+    /// The event, whose hash this is, ends.
+    fn commit(&mut self, header: &HeaderRef<'_>, hash: Hash);
 
     /// Readers see every event that ended. None is under way.
     fn show(&mut self);

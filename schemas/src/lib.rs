@@ -24,9 +24,9 @@ mod when;
 pub mod zonefile;
 
 pub use event::{Actor, Delta, EventHeader, Kind, ZoneChange};
-pub use name::{Name, NameError};
+pub use name::{Name, NameError, NameRef};
 pub use rdata::{Rdata, RdataError, Soa};
-pub use record_set::{RecordSet, RecordSetError, SetKey};
+pub use record_set::{RecordSet, RecordSetError, RecordSetRef, SetKey};
 pub use record_type::RecordType;
 pub use revision::{Epoch, Revision, Token};
 pub use serial::Serial;

@@ -20,6 +20,58 @@ use std::{borrow::Borrow, cmp::Ordering, fmt, str::FromStr};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<[u8]>);
 
+/// A [`Name`] that lies elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NameRef<'a>(&'a [u8]);
+
+impl<'a> NameRef<'a> {
+    /// Takes the wire form as [`Name::as_wire`] gave it; `None` if that is no name, or is not in lower case.
+    pub fn from_stored(wire: &'a [u8]) -> Option<Self> {
+        let mut at = 0;
+        // The length of a label is no letter, so that all octets can be looked at alike.
+        let has_capitals = wire.iter().fold(false, |has, octet| has | octet.is_ascii_uppercase());
+        while let Some(len @ 1..=63) = wire.get(at) {
+            at += 1 + *len as usize;
+        }
+        let is_sound = wire.len() <= 255 && !has_capitals;
+        (is_sound && wire.get(at) == Some(&0) && at + 1 == wire.len()).then_some(Self(wire))
+    }
+
+    /// The wire form: length-prefixed labels, the root label last.
+    pub fn as_wire(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The same name with octets of its own.
+    pub fn to_name(self) -> Name {
+        Name(self.0.into())
+    }
+
+    /// Whether this name is `other` or a descendant of it.
+    pub fn is_at_or_below(self, other: NameRef<'_>) -> bool {
+        let Some(labels) = self.0.len().checked_sub(other.0.len()) else { return false };
+        let mut at = 0;
+        while at < labels {
+            at += 1 + self.0[at] as usize;
+        }
+        at == labels && self.0[at..] == *other.0
+    }
+}
+
+impl<'a> From<&'a Name> for NameRef<'a> {
+    fn from(name: &'a Name) -> Self {
+        Self(&name.0)
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Name(")?;
+        print_labels(self.0, f)?;
+        f.write_str(")")
+    }
+}
+
 /// Why a text or octets are no domain name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -164,9 +216,7 @@ impl Name {
 
     /// Whether this name is `other` or a descendant of it.
     pub fn is_at_or_below(&self, other: &Name) -> bool {
-        self.0.len() >= other.0.len()
-            && self.suffix_starts().any(|at| self.0.len() - at == other.0.len())
-            && self.0.ends_with(&other.0)
+        NameRef::from(self).is_at_or_below(other.into())
     }
 
     /// The offsets in the wire form at which a label starts, the root label last.

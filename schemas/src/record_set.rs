@@ -1,4 +1,4 @@
-use crate::{Rdata, RecordType, Ttl};
+use crate::{Rdata, RecordType, Ttl, event::read::Reader};
 
 /// The records of one type at one owner ([RFC 9499]: RRset): never empty, one TTL, no duplicates, in canonical order
 /// of rdata ([RFC 4034 section 6.3]). So equal sets are equal values.
@@ -39,6 +39,8 @@ impl RecordSet {
     pub const MAX_VALUES: usize = 1000;
     /// Octets of answers that fit one message beside header, question of 255 octets, EDNS option and a SOA.
     const MAX_OCTETS: usize = 65_535 - 1_024;
+    /// Octets of a record in an answer before its rdata.
+    const HEAD_OCTETS: usize = 12;
 
     /// Makes a set; equal rdata merge.
     ///
@@ -48,7 +50,7 @@ impl RecordSet {
     pub fn new(ttl: Ttl, mut rdata: Vec<Rdata>) -> Result<Self, RecordSetError> {
         rdata.sort_unstable();
         rdata.dedup();
-        let octets: usize = rdata.iter().map(|rdata| 12 + rdata.as_wire().len()).sum();
+        let octets: usize = rdata.iter().map(|rdata| Self::HEAD_OCTETS + rdata.as_wire().len()).sum();
         match rdata.len() {
             0 => Err(RecordSetError::Empty),
             len if len > Self::MAX_VALUES => Err(RecordSetError::TooMany),
@@ -65,6 +67,80 @@ impl RecordSet {
     /// The values in canonical order.
     pub fn rdata(&self) -> &[Rdata] {
         &self.rdata
+    }
+}
+
+/// A [`RecordSet`] that lies elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordSetRef<'a> {
+    ttl: Ttl,
+    values: Values<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Values<'a> {
+    Made(&'a [Rdata]),
+    /// So many byte strings of CBOR.
+    Stored(usize, Reader<'a>),
+}
+
+impl<'a> RecordSetRef<'a> {
+    /// Takes `count` values as [`RecordSet::rdata`] gave them to whoever stored them; `None` if they make no set, or are not
+    /// in order.
+    pub(crate) fn read(ttl: Ttl, count: u64, reader: &mut Reader<'a>) -> Option<Self> {
+        let count = usize::try_from(count).ok().filter(|count| (1..=RecordSet::MAX_VALUES).contains(count))?;
+        let values = Values::Stored(count, *reader);
+        let mut octets = 0;
+        let mut before: Option<&[u8]> = None;
+        for _ in 0..count {
+            let value = reader.bytes()?;
+            if before.is_some_and(|before| before >= value) {
+                return None;
+            }
+            octets += RecordSet::HEAD_OCTETS + value.len();
+            before = Some(value);
+        }
+        (octets <= RecordSet::MAX_OCTETS).then_some(Self { ttl, values })
+    }
+
+    /// The TTL of all records of the set.
+    pub fn ttl(&self) -> Ttl {
+        self.ttl
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        match self.values {
+            Values::Made(rdata) => rdata.len(),
+            Values::Stored(count, _) => count,
+        }
+    }
+
+    /// The values in canonical order, in wire form.
+    pub fn rdata(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut values = self.values;
+        std::iter::from_fn(move || match &mut values {
+            Values::Made(rdata) => {
+                let (first, rest) = rdata.split_first()?;
+                *rdata = rest;
+                Some(first.as_wire())
+            }
+            Values::Stored(count, reader) => {
+                *count = count.checked_sub(1)?;
+                reader.bytes()
+            }
+        })
+    }
+
+    /// The same set with octets of its own.
+    pub fn to_record_set(&self) -> RecordSet {
+        RecordSet { ttl: self.ttl, rdata: self.rdata().map(Rdata::from_stored).collect() }
+    }
+}
+
+impl<'a> From<&'a RecordSet> for RecordSetRef<'a> {
+    fn from(set: &'a RecordSet) -> Self {
+        Self { ttl: set.ttl, values: Values::Made(&set.rdata) }
     }
 }
 

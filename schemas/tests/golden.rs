@@ -172,7 +172,7 @@ fn golden_events_are_read_and_written_octet_for_octet() {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(text, printed(golden), "{} is written otherwise now: stored forms are for ever", path.display());
         let [header, chunk] = octets(&text);
-        assert_eq!(SealedHeader::decode(header).expect("a header"), golden.header);
+        assert_eq!(*SealedHeader::decode(header).expect("a header"), *golden.header);
         let read: Result<Vec<_>, _> = deltas(&chunk).collect();
         assert_eq!(read.expect("deltas"), golden.deltas);
     }
@@ -251,4 +251,39 @@ fn what_stands_behind_a_header_or_a_chunk_is_refused() {
     let longer = |octets: &Bytes| Bytes::from([octets.as_ref(), &[0]].concat());
     assert!(SealedHeader::decode(longer(golden.header.octets())).is_err());
     assert!(deltas(&longer(&golden.chunk)).any(|delta| delta.is_err()));
+}
+
+#[test]
+fn members_of_a_header_that_are_missing_or_in_another_order_are_refused() {
+    let header = &events()[0].header;
+    let members = members(header.octets());
+    assert!(SealedHeader::decode(map(&members).into()).is_ok());
+    for at in 1..members.len() {
+        let (mut less, mut swapped) = (members.clone(), members.clone());
+        less.remove(at);
+        swapped.swap(at - 1, at);
+        assert_eq!(SealedHeader::decode(map(&less).into()).is_ok(), [11, 12, 15].contains(&members[at].0), "{at}");
+        assert!(SealedHeader::decode(map(&swapped).into()).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn names_with_capitals_and_sets_out_of_order_are_refused() {
+    let owner = Name::root().child(b"abc").expect("a name");
+    let ttl = Ttl::from_secs(60).expect("a TTL");
+    let set = RecordSet::new(ttl, [b"value-1", b"value-2"].map(|wire| Rdata::from_stored(wire)).into()).expect("a set");
+    let delta = Delta { zone: 0, owner, key: SetKey::of(RecordType::TXT), before: None, after: Some(set) };
+    let mut writer = ChunkWriter::default();
+    assert!(writer.push(&delta).is_none());
+    let chunk = writer.finish().expect("a chunk");
+    let with = |old: &[u8], new: &[u8]| {
+        let at = chunk.windows(old.len()).position(|octets| octets == old).expect("is there");
+        let octets = [&chunk[..at], new, &chunk[at + old.len()..]].concat();
+        deltas(&octets).collect::<Result<Vec<_>, _>>().is_ok()
+    };
+    assert!(with(b"value-2", b"value-3"));
+    assert!(!with(b"value-2", b"value-1"), "twice the same");
+    assert!(!with(b"value-2", b"value-0"));
+    assert!(with(b"abc", b"xyz"));
+    assert!(!with(b"abc", b"aBc"));
 }

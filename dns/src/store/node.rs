@@ -3,7 +3,7 @@
 //! The octets after the head: the owner's labels below the apex, a directory of the record sets sorted by key, then for
 //! each set its records ready for the wire (`C0 0C | type | class | ttl | rdlength | rdata`, names in rdata uncompressed).
 
-use conn3ction_schemas::{RecordSet, RecordType, SetKey};
+use conn3ction_schemas::{RecordSetRef, RecordType, SetKey};
 use triomphe::ThinArc;
 
 use super::{
@@ -216,10 +216,8 @@ impl<'a> Sets<'a> {
 }
 
 fn stored<'a>(entry: &[u8], records: &'a [u8]) -> StoredSet<'a> {
-    let key = SetKey {
-        rtype: RecordType(number::<2>(&entry[..2]) as u16),
-        covered: RecordType(number::<2>(&entry[2..4]) as u16),
-    };
+    let key =
+        SetKey { rtype: RecordType(number::<2>(entry) as u16), covered: RecordType(number::<2>(&entry[2..4]) as u16) };
     StoredSet { key, since: Version(number::<8>(&entry[8..ENTRY])), records }
 }
 
@@ -238,9 +236,13 @@ pub(super) fn packed_entry(octets: &mut Vec<u8>, since: Version, set: &StoredSet
     varint::put(octets, at.map_or(0, |at| at as u64 + 1));
 }
 
+/// The first `N` octets, at most eight, as a number.
 fn number<const N: usize>(octets: &[u8]) -> u64 {
-    let octets = octets.first_chunk::<N>();
-    octets.map_or(0, |octets| octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+    let mut whole = [0; 8];
+    if let Some(octets) = octets.first_chunk::<N>() {
+        whole[8 - N..].copy_from_slice(octets);
+    }
+    u64::from_be_bytes(whole)
 }
 
 impl<'a> StoredSet<'a> {
@@ -292,52 +294,43 @@ impl Builder {
         base: &Base<'_>,
         version: Version,
         key: SetKey,
-        records: Option<&RecordSet>,
+        records: Option<RecordSetRef<'_>>,
     ) -> Node {
-        self.octets.clear();
-        self.octets.extend_from_slice(base.owner);
-        let old = || base.now.iter().flat_map(State::sets).filter(|set| set.key != key);
-        let before = old().filter(|set| set.key < key).count();
-        let new_len =
-            records.map(|set| set.rdata().iter().map(|rdata| RECORD_HEAD + rdata.as_wire().len()).sum::<usize>());
-        let sets = old().count() + usize::from(records.is_some());
-        for set in old().take(before) {
-            entry(&mut self.octets, set.key, set.records.len(), set.since);
-        }
-        if let Some(len) = new_len {
-            entry(&mut self.octets, key, len, version);
-        }
-        for set in old().skip(before) {
-            entry(&mut self.octets, set.key, set.records.len(), set.since);
-        }
-        for set in old().take(before) {
-            self.octets.extend_from_slice(set.records);
-        }
+        let Self { octets, .. } = self;
+        octets.clear();
+        octets.extend_from_slice(base.owner);
+        let now = || base.now.iter().flat_map(State::sets).filter(|set| set.key != key);
+        let before = || now().take_while(|set| set.key < key);
+        let after = || now().skip_while(|set| set.key < key);
+        let mut sets = 0;
+        let mut facts = Facts::default();
+        let mut put = |key: SetKey, len: usize, since: Version| {
+            entry(octets, key, len, since);
+            sets += 1;
+            facts.0 |= facts_of(key).0;
+        };
+        before().for_each(|set| put(set.key, set.records.len(), set.since));
         if let Some(set) = records {
+            put(key, set.rdata().map(|rdata| RECORD_HEAD + rdata.len()).sum(), version);
+        }
+        after().for_each(|set| put(set.key, set.records.len(), set.since));
+        before().for_each(|set| octets.extend_from_slice(set.records));
+        if let Some(set) = records {
+            let mut head = [0xc0, 0x0c, 0, 0, 0, 1, 0, 0, 0, 0];
+            head[2..4].copy_from_slice(&key.rtype.0.to_be_bytes());
+            head[6..].copy_from_slice(&set.ttl().as_secs().to_be_bytes());
             for rdata in set.rdata() {
-                let rdata = rdata.as_wire();
-                self.octets.extend_from_slice(&[0xc0, 0x0c]);
-                self.octets.extend_from_slice(&key.rtype.0.to_be_bytes());
-                self.octets.extend_from_slice(&1u16.to_be_bytes());
-                self.octets.extend_from_slice(&set.ttl().as_secs().to_be_bytes());
-                self.octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-                self.octets.extend_from_slice(rdata);
+                octets.extend_from_slice(&head);
+                octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+                octets.extend_from_slice(rdata);
             }
         }
-        for set in old().skip(before) {
-            self.octets.extend_from_slice(set.records);
-        }
-        let facts = base.now.map(|now| now.facts).unwrap_or_default();
-        let has =
-            |rtype: RecordType| (key.rtype == rtype && records.is_some()) || old().any(|set| set.key.rtype == rtype);
-        let data = records.is_some_and(|_| makes_exist(key)) || old().any(|set| makes_exist(set.key));
+        after().for_each(|set| octets.extend_from_slice(set.records));
+        let data = facts.has(Facts::DATA);
         let facts = facts
-            .with(Facts::DATA, data)
             .with(Facts::EMPTY_NON_TERMINAL, !data && base.has_children)
-            .with(Facts::CUT, !base.owner.is_empty() && has(RecordType::NS))
-            .with(Facts::DNAME, has(RecordType::DNAME))
-            .with(Facts::CNAME, has(RecordType::CNAME))
-            .with(Facts::NSEC3, has(RecordType::NSEC3));
+            .with(Facts::CUT, facts.has(Facts::CUT) && !base.owner.is_empty())
+            .with(Facts::WILDCARD_CHILD, base.now.is_some_and(|now| now.facts.has(Facts::WILDCARD_CHILD)));
         self.node(base, version, version, sets, facts)
     }
 
@@ -380,7 +373,15 @@ pub(super) fn entry(octets: &mut Vec<u8>, key: SetKey, len: usize, since: Versio
     octets.extend_from_slice(&since.0.to_be_bytes());
 }
 
-/// Whether a set makes its owner a name of the zone's tree.
-fn makes_exist(key: SetKey) -> bool {
-    key.rtype != RecordType::NSEC3 && key.covered != RecordType::NSEC3
+/// The facts that follow from having a set, for an owner that is not the apex.
+fn facts_of(key: SetKey) -> Facts {
+    let facts = match key.rtype {
+        RecordType::NS => Facts::CUT,
+        RecordType::DNAME => Facts::DNAME,
+        RecordType::CNAME => Facts::CNAME,
+        RecordType::NSEC3 => Facts::NSEC3,
+        _ => Facts::default(),
+    };
+    // NSEC3 and its signature stand beside the zone's tree.
+    facts.with(Facts::DATA, key.rtype != RecordType::NSEC3 && key.covered != RecordType::NSEC3)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use conn3ction_schemas::{Name, RecordSet, Serial, SetKey, Timestamp};
+use conn3ction_schemas::{Name, NameRef, RecordSet, RecordSetRef, Serial, SetKey, Timestamp};
 
 use super::{
     Store, Version, Zones, labels,
@@ -124,15 +124,15 @@ impl Writer {
     }
 
     /// Starts a life of a zone. A zone that lives goes on living.
-    pub fn create_zone(&mut self, apex: &Name) {
+    pub fn create_zone<'n>(&mut self, apex: impl Into<NameRef<'n>>) {
         if self.is_new() {
-            self.living(apex);
+            self.living(apex.into());
         }
     }
 
     /// Ends the life of a zone with all that is in it.
-    pub fn delete_zone(&mut self, apex: &Name) {
-        let Some(number) = self.find(apex).filter(|_| self.is_new()) else { return };
+    pub fn delete_zone<'n>(&mut self, apex: impl Into<NameRef<'n>>) {
+        let Some(number) = self.find(apex.into()).filter(|_| self.is_new()) else { return };
         let Some(zone) = self.shown.get(number).filter(|_| self.zones[number as usize].life.is_some()) else { return };
         zone.lives.push(self.version, None);
         let working = &mut self.zones[number as usize];
@@ -147,6 +147,11 @@ impl Writer {
     ///
     /// An owner that is not at or below the apex changes nothing: no question could reach it in this zone.
     pub fn set(&mut self, apex: &Name, owner: &Name, key: SetKey, records: Option<&RecordSet>) {
+        self.put(apex.into(), owner.into(), key, records.map(Into::into));
+    }
+
+    /// As [`Writer::set`], of what lies elsewhere.
+    pub fn put(&mut self, apex: NameRef<'_>, owner: NameRef<'_>, key: SetKey, records: Option<RecordSetRef<'_>>) {
         if !self.is_new() || !owner.is_at_or_below(apex) || (records.is_none() && !self.lives(apex)) {
             return;
         }
@@ -159,8 +164,8 @@ impl Writer {
     }
 
     /// Sets the serial that the zone's SOA shows from this event on.
-    pub fn serial(&mut self, apex: &Name, serial: Serial) {
-        let Some(number) = self.find(apex).filter(|_| self.is_new()) else { return };
+    pub fn serial<'n>(&mut self, apex: impl Into<NameRef<'n>>, serial: Serial) {
+        let Some(number) = self.find(apex.into()).filter(|_| self.is_new()) else { return };
         self.zones[number as usize].tick.serial = Some(serial);
         self.touch(number);
     }
@@ -204,13 +209,13 @@ impl Writer {
         self.version > self.committed
     }
 
-    fn lives(&mut self, apex: &Name) -> bool {
+    fn lives(&mut self, apex: NameRef<'_>) -> bool {
         self.find(apex).is_some_and(|number| self.zones[number as usize].life.is_some())
     }
 
     /// The number of the zone at `apex`, alive or not.
-    fn find(&mut self, apex: &Name) -> Option<u32> {
-        if self.shown.get(self.last_zone).is_none_or(|zone| zone.apex != *apex) {
+    fn find(&mut self, apex: NameRef<'_>) -> Option<u32> {
+        if self.shown.get(self.last_zone).is_none_or(|zone| zone.apex.as_wire() != apex.as_wire()) {
             self.last_zone = self.shown.find(apex.as_wire())?.0;
         }
         Some(self.last_zone)
@@ -225,15 +230,16 @@ impl Writer {
     }
 
     /// The number of the zone at `apex`, which lives from now on if it did not.
-    fn living(&mut self, apex: &Name) -> u32 {
+    fn living(&mut self, apex: NameRef<'_>) -> u32 {
         let number = match self.find(apex) {
             Some(number) => number,
             None => {
                 let number = self.zones.len() as u32;
+                let apex = apex.to_name();
                 self.shown.add(number, apex.clone(), None);
                 self.zones.push(Working::default());
                 let zones = &self.shown;
-                self.order.insert(number, &mut |other| zones.get(other).map(|zone| &zone.apex).cmp(&Some(apex)));
+                self.order.insert(number, &mut |other| zones.get(other).map(|zone| &zone.apex).cmp(&Some(&apex)));
                 number
             }
         };
@@ -249,7 +255,14 @@ impl Writer {
         number
     }
 
-    fn place_set(&mut self, zone: &Zone, zone_number: u32, owner: &[u8], key: SetKey, records: Option<&RecordSet>) {
+    fn place_set(
+        &mut self,
+        zone: &Zone,
+        zone_number: u32,
+        owner: &[u8],
+        key: SetKey,
+        records: Option<RecordSetRef<'_>>,
+    ) {
         let version = self.version;
         let working = &mut self.zones[zone_number as usize];
         let found = zone.find(owner);
@@ -260,7 +273,7 @@ impl Writer {
             return;
         }
         let gone_records = gone.map_or(0, |set| set.split().count() as u32);
-        let new_records = records.map_or(0, |set| set.rdata().len() as u32);
+        let new_records = records.map_or(0, |set| set.count() as u32);
         working.tick.records = working.tick.records.saturating_sub(gone_records) + new_records;
         working.tick.sets = working.tick.sets.saturating_sub(gone.is_some().into()) + u32::from(records.is_some());
         let existed = base.now.is_some_and(|now| now.facts.exists());

@@ -140,7 +140,7 @@ impl Walk {
     }
 
     /// The events of a batch that are after `after`, all of it checked.
-    fn events(&self, payload: &[u8], after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
+    fn events(&self, payload: &Bytes, after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
         let (head, mut events) = stored::decode_batch(payload).map_err(|error| form(after.next(), error))?;
         let first = events.first().map_or(after.next(), |event| event.revision());
         if first > after.next() {

@@ -96,15 +96,15 @@ pub(super) fn decode_head(payload: &[u8]) -> Result<Head, FormError> {
     get_head(&mut Decoder::new(payload))
 }
 
-/// Reads the events and the head that they make. The events keep no reference to `payload`: a small one that is held for long
-/// must not hold a large read buffer with it.
-pub(super) fn decode_batch(payload: &[u8]) -> Result<(Head, Vec<Arc<Event>>), FormError> {
+/// Reads the events and the head that they make. The events lie in `payload`, and hold it as long as they live: whoever reads
+/// a log lets go of them soon, and who keeps one for longer takes what is needed ([`SealedHeader::alone`]).
+pub(super) fn decode_batch(payload: &Bytes) -> Result<(Head, Vec<Arc<Event>>), FormError> {
     let mut d = Decoder::new(payload);
     members(&mut d, 2)?;
     let head = get_head(&mut d)?;
     let mut events = Vec::new();
     for _ in 0..length(&mut d)? {
-        events.push(Arc::new(get_event(&mut d)?));
+        events.push(Arc::new(get_event(payload, &mut d)?));
     }
     Ok((head, events))
 }
@@ -149,15 +149,17 @@ fn get_head(d: &mut Decoder<'_>) -> Result<Head, FormError> {
     })
 }
 
-fn get_event(d: &mut Decoder<'_>) -> Result<Event, FormError> {
+fn get_event(payload: &Bytes, d: &mut Decoder<'_>) -> Result<Event, FormError> {
     let members = length(d)?;
-    let header = SealedHeader::decode(Bytes::copy_from_slice(d.bytes()?))?;
+    let header = SealedHeader::decode(payload.slice_ref(d.bytes()?))?;
     let salt: [u8; 16] = d.bytes()?.try_into().map_err(|_| malformed("a salt has 16 octets"))?;
     let body = match members {
         3 => {
-            let mut chunks = Vec::new();
-            for _ in 0..length(d)? {
-                chunks.push(Bytes::copy_from_slice(d.bytes()?));
+            let count = length(d)?;
+            // Nearly always one; the octets that come say whether there are as many as that.
+            let mut chunks = Vec::with_capacity(count.min(8) as usize);
+            for _ in 0..count {
+                chunks.push(payload.slice_ref(d.bytes()?));
             }
             Body::Inline(chunks)
         }

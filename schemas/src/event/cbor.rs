@@ -1,9 +1,10 @@
 //! How the vocabulary is written as CBOR: newtypes as their number, names and digests as octets.
 
-use minicbor::{Decode, Decoder, Encode, Encoder, data::Type, decode, encode};
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+use uuid::Uuid;
 
-use super::{FormError, Hash};
-use crate::{Epoch, Name, Rdata, RecordSet, RecordType, Revision, Serial, Timestamp, Ttl};
+use super::Hash;
+use crate::{Epoch, Name, RecordSet, RecordType, Revision, Serial, Timestamp};
 
 pub(super) fn to_vec<T: Encode<()>>(value: &T) -> Vec<u8> {
     let mut octets = Vec::with_capacity(512);
@@ -11,16 +12,6 @@ pub(super) fn to_vec<T: Encode<()>>(value: &T) -> Vec<u8> {
         unreachable!("writing to a vector cannot fail");
     }
     octets
-}
-
-/// Reads the format number, which stands first in every header of any version.
-pub(super) fn peek_format(octets: &[u8]) -> Result<u8, FormError> {
-    let mut decoder = Decoder::new(octets);
-    decoder.map()?;
-    match decoder.u8()? {
-        0 => Ok(decoder.u8()?),
-        _ => Err(FormError::Malformed("a header begins with its format number".into())),
-    }
 }
 
 macro_rules! transparent {
@@ -58,12 +49,6 @@ impl<C> Encode<C> for Name {
     }
 }
 
-impl<'b, C> Decode<'b, C> for Name {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        Name::from_wire(d.bytes()?).map_err(|error| decode::Error::message(error.to_string()))
-    }
-}
-
 /// `[ttl, rdata …]`
 impl<C> Encode<C> for RecordSet {
     fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
@@ -72,18 +57,6 @@ impl<C> Encode<C> for RecordSet {
             e.bytes(rdata.as_wire())?;
         }
         Ok(())
-    }
-}
-
-impl<'b, C> Decode<'b, C> for RecordSet {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        let len = d.array()?.ok_or_else(|| decode::Error::message("indefinite length"))?;
-        let ttl = Ttl::from_secs(d.u32()?).map_err(|error| decode::Error::message(error.to_string()))?;
-        let mut rdata = Vec::new();
-        for _ in 1..len {
-            rdata.push(Rdata::from_stored(d.bytes()?));
-        }
-        RecordSet::new(ttl, rdata).map_err(|error| decode::Error::message(error.to_string()))
     }
 }
 
@@ -97,27 +70,10 @@ pub(super) fn encode_optional<W: encode::Write>(
     }
 }
 
-pub(super) fn decode_optional(d: &mut Decoder<'_>) -> Result<Option<RecordSet>, decode::Error> {
-    if d.datatype()? == Type::Null {
-        d.null()?;
-        return Ok(None);
-    }
-    d.decode().map(Some)
-}
-
-pub(super) mod uuid {
-    use minicbor::{
-        Decoder, Encoder,
-        decode::Error,
-        encode::{Error as EncodeError, Write},
-    };
-    use uuid::Uuid;
-
-    pub(crate) fn encode<C, W: Write>(id: &Uuid, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        e.bytes(id.as_bytes())?.ok()
-    }
-
-    pub(crate) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Uuid, Error> {
-        Uuid::from_slice(d.bytes()?).map_err(|_| Error::message("a UUID has 16 octets"))
-    }
+pub(super) fn encode_uuid<C, W: encode::Write>(
+    id: &Uuid,
+    e: &mut Encoder<W>,
+    _: &mut C,
+) -> Result<(), encode::Error<W::Error>> {
+    e.bytes(id.as_bytes())?.ok()
 }

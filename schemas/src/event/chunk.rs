@@ -1,10 +1,9 @@
 //! Chunks: the pieces in which a body is stored and folded, each a CBOR array of deltas that is read alone.
 
 use bytes::Bytes;
-use minicbor::{Decoder, Encode, Encoder};
+use minicbor::{Encode, Encoder};
 
-use super::{Delta, FormError, cbor};
-use crate::{Name, RecordType, SetKey};
+use super::{Delta, DeltaRef, FormError, cbor, read::Reader};
 
 /// No chunk is larger. One delta with both sets at their limit fits.
 pub const MAX_OCTETS: usize = 256 * 1024;
@@ -58,41 +57,38 @@ impl ChunkWriter {
 ///
 /// The iterator yields one [`FormError`] and ends if the octets are malformed.
 pub fn deltas(octets: &[u8]) -> impl Iterator<Item = Result<Delta, FormError>> + '_ {
-    let mut decoder = Decoder::new(octets);
-    let mut left = None;
-    let mut over = false;
-    std::iter::from_fn(move || {
-        if over {
-            return None;
-        }
-        let next = next_delta(&mut decoder, &mut left);
-        over = !matches!(next, Ok(Some(_)));
-        next.transpose()
-    })
+    read(octets).map(|delta| delta.map(Into::into))
 }
 
-/// The next of `left` deltas; how many there are stands at the begin.
-fn next_delta(d: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<Option<Delta>, FormError> {
-    let count = match *left {
-        Some(count) => count,
-        None => d.array()?.ok_or_else(|| FormError::Malformed("chunk of indefinite length".into()))?,
+/// As [`deltas`], without copying names and rdata.
+///
+/// # Errors
+///
+/// Those of [`deltas`].
+pub fn read(octets: &[u8]) -> impl Iterator<Item = Result<DeltaRef<'_>, FormError>> {
+    let mut reader = Reader(octets);
+    // How many are left stands at the begin; none are once a fault was told.
+    let mut left = reader.array();
+    let mut is_told = false;
+    let malformed = move |rest: Reader<'_>| {
+        FormError::Malformed(format!("no chunk of ours beyond octet {}", octets.len() - rest.0.len()))
     };
-    if count > 0 {
-        *left = Some(count - 1);
-        return read_delta(d).map(Some);
-    }
-    if d.position() < d.input().len() {
-        return Err(FormError::Malformed("octets after the last delta".into()));
-    }
-    Ok(None)
-}
-
-fn read_delta(d: &mut Decoder<'_>) -> Result<Delta, FormError> {
-    if d.array()? != Some(6) {
-        return Err(FormError::Malformed("a delta has six members".into()));
-    }
-    let zone = d.u32()?;
-    let owner: Name = d.decode()?;
-    let key = SetKey { rtype: RecordType(d.u16()?), covered: RecordType(d.u16()?) };
-    Ok(Delta { zone, owner, key, before: cbor::decode_optional(d)?, after: cbor::decode_optional(d)? })
+    std::iter::from_fn(move || {
+        let next = match left {
+            Some(0) if reader.0.is_empty() => return None,
+            None | Some(0) => None,
+            Some(count) => {
+                left = Some(count - 1);
+                reader.delta()
+            }
+        };
+        match next {
+            Some(delta) => Some(Ok(delta)),
+            None if std::mem::replace(&mut is_told, true) => None,
+            None => {
+                left = None;
+                Some(Err(malformed(reader)))
+            }
+        }
+    })
 }

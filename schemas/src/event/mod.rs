@@ -10,19 +10,23 @@
 //!
 //! [RFC 8949 section 4.2]: https://www.rfc-editor.org/rfc/rfc8949#section-4.2
 
+mod borrowed;
 mod cbor;
 pub mod chunk;
 mod draft;
+pub(crate) mod read;
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, sync::OnceLock};
 
 use bytes::Bytes;
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{Epoch, Name, RecordSet, Revision, Serial, SetKey, Timestamp};
+pub use borrowed::{DeltaRef, HeaderRef, IdempotencyRef, ZoneChangeRef};
 pub use draft::{Draft, DraftBody, DraftChunks, Place};
+pub use read::ZoneChanges;
 
 /// The version of the stored form that this build writes. Newer ones are refused, older ones are read for ever.
 pub const FORMAT_VERSION: u8 = 1;
@@ -32,7 +36,7 @@ pub const FORMAT_VERSION: u8 = 1;
 pub struct Hash(pub [u8; 32]);
 
 /// What kind of user intent an event records. For people and filters; folds do not look at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode)]
 #[cbor(index_only)]
 pub enum Kind {
     /// Record sets were created, replaced or deleted.
@@ -80,7 +84,7 @@ impl Kind {
 }
 
 /// Who did it, and how that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 #[cbor(map)]
 pub struct Actor {
     /// The token's actor, or what the header claimed.
@@ -92,7 +96,7 @@ pub struct Actor {
 }
 
 /// How an actor's name is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
 #[cbor(index_only)]
 pub enum Auth {
     /// It was claimed, and nothing proves it.
@@ -114,7 +118,7 @@ impl Auth {
 }
 
 /// What an event did to one zone as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 #[cbor(map)]
 pub struct ZoneChange {
     /// The zone's apex.
@@ -132,7 +136,7 @@ pub struct ZoneChange {
 }
 
 /// Whether a zone came, stayed or went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
 #[cbor(index_only)]
 pub enum ZoneLife {
     /// It was there and stays.
@@ -147,7 +151,7 @@ pub enum ZoneLife {
 }
 
 /// What makes a retry of one command recognisable (one name space per actor).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 #[cbor(map)]
 pub struct Idempotency {
     /// The client's key.
@@ -159,7 +163,7 @@ pub struct Idempotency {
 }
 
 /// The header of an event. See the module's page for what is hashed.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
 #[cbor(map)]
 pub struct EventHeader {
     /// [`FORMAT_VERSION`] of the writer.
@@ -173,7 +177,7 @@ pub struct EventHeader {
     pub epoch: Epoch,
     /// UUID v7 of the event.
     #[n(3)]
-    #[cbor(with = "cbor::uuid")]
+    #[cbor(encode_with = "cbor::encode_uuid")]
     pub id: Uuid,
     /// When it was stored: strictly rising with the revision, whatever clocks do.
     #[n(4)]
@@ -235,11 +239,30 @@ pub struct Delta {
 }
 
 /// A header with the octets that were or will be stored, and their hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// What a chain is checked by is at hand; all of it is read where it lies ([`SealedHeader::read`]), or made into an
+/// [`EventHeader`] when somebody looks at one.
+#[derive(Debug, Clone)]
 pub struct SealedHeader {
-    header: EventHeader,
     octets: Bytes,
     hash: Hash,
+    link: Link,
+    header: OnceLock<Box<EventHeader>>,
+}
+
+/// What links an event to the one before it and to its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// [`EventHeader::revision`].
+    pub revision: Revision,
+    /// [`EventHeader::epoch`].
+    pub epoch: Epoch,
+    /// [`EventHeader::committed_at`].
+    pub committed_at: Timestamp,
+    /// [`EventHeader::previous_hash`].
+    pub previous_hash: Hash,
+    /// [`EventHeader::body_digest`].
+    pub body_digest: Hash,
 }
 
 /// Why stored octets are no event of ours.
@@ -264,26 +287,27 @@ impl SealedHeader {
     pub fn seal(header: EventHeader) -> Self {
         let octets: Bytes = cbor::to_vec(&header).into();
         let hash = Hash::of(&octets);
-        Self { header, octets, hash }
+        let EventHeader { revision, epoch, committed_at, previous_hash, body_digest, .. } = header;
+        let link = Link { revision, epoch, committed_at, previous_hash, body_digest };
+        Self { octets, hash, link, header: OnceLock::from(Box::new(header)) }
     }
 
-    /// Reads stored octets. The hash is computed, not checked against anything.
+    /// Reads stored octets, which are kept as they are given. The hash is computed, not checked against anything.
     ///
     /// # Errors
     ///
     /// [`FormError`].
     pub fn decode(octets: Bytes) -> Result<Self, FormError> {
-        let format = cbor::peek_format(&octets)?;
-        if format > FORMAT_VERSION {
-            return Err(FormError::Newer(format));
-        }
-        let mut decoder = minicbor::Decoder::new(&octets);
-        let header = decoder.decode()?;
-        if decoder.position() != octets.len() {
-            return Err(FormError::Malformed("octets after the header".into()));
-        }
+        let HeaderRef { revision, epoch, committed_at, previous_hash, body_digest, .. } = HeaderRef::read(&octets)?;
+        let link = Link { revision, epoch, committed_at, previous_hash, body_digest };
         let hash = Hash::of(&octets);
-        Ok(Self { header, octets, hash })
+        Ok(Self { octets, hash, link, header: OnceLock::new() })
+    }
+
+    /// The same without what its octets were read with: for whoever keeps a few headers for long.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { octets: Bytes::copy_from_slice(&self.octets), ..self.clone() }
     }
 
     /// The octets as stored.
@@ -295,13 +319,35 @@ impl SealedHeader {
     pub fn hash(&self) -> Hash {
         self.hash
     }
+
+    /// What links this event to the one before it and to its body.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// All that the header says, read from its octets.
+    pub fn read(&self) -> HeaderRef<'_> {
+        match HeaderRef::read(&self.octets) {
+            Ok(header) => header,
+            Err(error) => unreachable!("a sealed header was written or read before: {error}"),
+        }
+    }
 }
+
+/// Equal octets say the same.
+impl PartialEq for SealedHeader {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets == other.octets
+    }
+}
+
+impl Eq for SealedHeader {}
 
 impl Deref for SealedHeader {
     type Target = EventHeader;
 
     fn deref(&self) -> &EventHeader {
-        &self.header
+        self.header.get_or_init(|| Box::new(self.read().into()))
     }
 }
 
@@ -346,7 +392,7 @@ impl BodyDigest {
 }
 
 /// Random octets hashed before a body, so that a redacted short body cannot be guessed from its digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
 #[cbor(transparent)]
 pub struct Salt(#[cbor(with = "minicbor::bytes")] pub [u8; 16]);
 

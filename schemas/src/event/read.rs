@@ -1,0 +1,299 @@
+//! Reading the stored form where it lies: nothing is copied, and nothing allocated for what is well-formed. Whoever folds a
+//! long log looks at a few members of each event, once.
+
+use uuid::Uuid;
+
+use super::{
+    Auth, DeltaRef, FORMAT_VERSION, FormError, Hash, HeaderRef, IdempotencyRef, Kind, ZoneChangeRef, ZoneLife,
+};
+use crate::{Epoch, NameRef, RecordSetRef, RecordType, Revision, Serial, SetKey, Timestamp, Ttl};
+
+/// What is left of some CBOR. Every method takes one item, or gives `None` if another stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+/// The major types of CBOR (RFC 8949 section 3.1).
+const UNSIGNED: u8 = 0;
+const NEGATIVE: u8 = 1;
+const BYTES: u8 = 2;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+const MAP: u8 = 5;
+/// The whole item `null`.
+const NULL: u8 = 0xf6;
+
+impl<'a> Reader<'a> {
+    /// The major type and the argument of the next item.
+    #[inline(always)]
+    fn head(&mut self) -> Option<(u8, u64)> {
+        let (first, rest) = self.0.split_first()?;
+        let (argument, rest) = match first & 31 {
+            small @ 0..=23 => (u64::from(small), rest),
+            24 => rest.split_first().map(|(octet, rest)| (u64::from(*octet), rest))?,
+            25 => rest.split_first_chunk().map(|(octets, rest)| (u64::from(u16::from_be_bytes(*octets)), rest))?,
+            26 => rest.split_first_chunk().map(|(octets, rest)| (u64::from(u32::from_be_bytes(*octets)), rest))?,
+            27 => rest.split_first_chunk().map(|(octets, rest)| (u64::from_be_bytes(*octets), rest))?,
+            _ => return None,
+        };
+        self.0 = rest;
+        Some((first >> 5, argument))
+    }
+
+    #[inline(always)]
+    fn of(&mut self, major: u8) -> Option<u64> {
+        self.head().and_then(|(found, argument)| (found == major).then_some(argument))
+    }
+
+    #[inline(always)]
+    fn unsigned<T: TryFrom<u64>>(&mut self) -> Option<T> {
+        self.of(UNSIGNED)?.try_into().ok()
+    }
+
+    #[inline]
+    fn signed(&mut self) -> Option<i64> {
+        match self.head()? {
+            (UNSIGNED, argument) => argument.try_into().ok(),
+            (NEGATIVE, argument) => i64::try_from(argument).ok().map(|number| -1 - number),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn octets(&mut self, major: u8) -> Option<&'a [u8]> {
+        let len = self.of(major)?.try_into().ok()?;
+        let (octets, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(octets)
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        self.octets(BYTES)
+    }
+
+    #[inline]
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.octets(TEXT)?).ok()
+    }
+
+    /// The number of items that follow.
+    #[inline]
+    pub(super) fn array(&mut self) -> Option<u64> {
+        self.of(ARRAY)
+    }
+
+    /// The number of pairs that follow.
+    fn map(&mut self) -> Option<u64> {
+        self.of(MAP)
+    }
+
+    #[inline]
+    fn hash(&mut self) -> Option<Hash> {
+        self.bytes()?.try_into().ok().map(Hash)
+    }
+
+    #[inline]
+    fn name(&mut self) -> Option<NameRef<'a>> {
+        NameRef::from_stored(self.bytes()?)
+    }
+
+    #[inline]
+    fn timestamp(&mut self) -> Option<Timestamp> {
+        self.signed().map(Timestamp)
+    }
+
+    /// `[ttl, rdata …]`, or null for no set.
+    fn optional_set(&mut self) -> Option<Option<RecordSetRef<'a>>> {
+        if let Some((&NULL, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Some(None);
+        }
+        let count = self.array()?.checked_sub(1)?;
+        let ttl = Ttl::from_secs(self.unsigned()?).ok()?;
+        RecordSetRef::read(ttl, count, self).map(Some)
+    }
+
+    /// The next delta of a chunk.
+    pub(super) fn delta(&mut self) -> Option<DeltaRef<'a>> {
+        if self.array()? != 6 {
+            return None;
+        }
+        let zone = self.unsigned()?;
+        let owner = self.name()?;
+        let key = SetKey { rtype: RecordType(self.unsigned()?), covered: RecordType(self.unsigned()?) };
+        Some(DeltaRef { zone, owner, key, before: self.optional_set()?, after: self.optional_set()? })
+    }
+
+    #[inline]
+    pub(super) fn zone_change(&mut self) -> Option<ZoneChangeRef<'a>> {
+        let mut members = Members::of(self)?;
+        let zone = members.must(0)?.name()?;
+        let before = members.may(1, |value| value.unsigned().map(Serial))?;
+        let after = Serial(members.must(2)?.unsigned()?);
+        let life = match members.must(3)?.of(UNSIGNED)? {
+            0 => ZoneLife::Stays,
+            1 => ZoneLife::Created,
+            2 => ZoneLife::Deleted,
+            _ => return None,
+        };
+        members.end()?;
+        Some(ZoneChangeRef { zone, before, after, life })
+    }
+}
+
+/// The members of a map in the order of their numbers, as this version writes them.
+struct Members<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    left: u64,
+}
+
+impl<'r, 'a> Members<'r, 'a> {
+    fn of(reader: &'r mut Reader<'a>) -> Option<Self> {
+        let left = reader.map()?;
+        Some(Self { reader, left })
+    }
+
+    /// The value of member `number`, which stands next.
+    #[inline(always)]
+    fn must(&mut self, number: u8) -> Option<&mut Reader<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        (self.reader.of(UNSIGNED)? == u64::from(number)).then_some(&mut *self.reader)
+    }
+
+    /// What `value` makes of member `number`, if that stands next.
+    #[inline]
+    fn may<T>(&mut self, number: u8, value: impl FnOnce(&mut Reader<'a>) -> Option<T>) -> Option<Option<T>> {
+        // No map of ours has a number that takes more than one octet.
+        if self.left == 0 || self.reader.0.first() != Some(&number) {
+            return Some(None);
+        }
+        value(self.must(number)?).map(Some)
+    }
+
+    fn end(self) -> Option<()> {
+        (self.left == 0).then_some(())
+    }
+}
+
+/// The changes of zones in a header, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZoneChanges<'a> {
+    /// Most events are about one zone.
+    first: Option<ZoneChangeRef<'a>>,
+    more: usize,
+    octets: Reader<'a>,
+}
+
+impl<'a> ZoneChanges<'a> {
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let more = match usize::try_from(reader.array()?).ok()?.checked_sub(1) {
+            None => return Some(Self { first: None, more: 0, octets: *reader }),
+            Some(more) => more,
+        };
+        let first = Some(reader.zone_change()?);
+        let octets = *reader;
+        for _ in 0..more {
+            reader.zone_change()?;
+        }
+        Some(Self { first, more, octets })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.more + usize::from(self.first.is_some())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = ZoneChangeRef<'a>> + use<'a> {
+        let mut octets = self.octets;
+        // All of it was read once when this was made.
+        self.first.into_iter().chain((0..self.more).map_while(move |_| octets.zone_change()))
+    }
+}
+
+impl<'a> HeaderRef<'a> {
+    /// Reads a stored header.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError`].
+    pub fn read(octets: &'a [u8]) -> Result<Self, FormError> {
+        // The format stands first in every version, and what follows in a newer one is not known.
+        let mut reader = Reader(octets);
+        let format = reader.map().and_then(|_| reader.of(UNSIGNED)).filter(|number| *number == 0);
+        match format.and_then(|_| reader.unsigned::<u8>()) {
+            None => return Err(FormError::Malformed("a header begins with its format number".into())),
+            Some(newer) if newer > FORMAT_VERSION => return Err(FormError::Newer(newer)),
+            Some(_) => {}
+        }
+        let mut reader = Reader(octets);
+        let header = Self::members(&mut reader);
+        let read = octets.len() - reader.0.len();
+        match header {
+            Some(header) if reader.0.is_empty() => Ok(header),
+            Some(_) => Err(FormError::Malformed("octets after the header".into())),
+            None => Err(FormError::Malformed(format!("no header of ours beyond octet {read}"))),
+        }
+    }
+
+    fn members(reader: &mut Reader<'a>) -> Option<Self> {
+        let mut members = Members::of(reader)?;
+        let format = members.must(0)?.unsigned()?;
+        let revision = Revision(members.must(1)?.unsigned()?);
+        let epoch = Epoch(members.must(2)?.unsigned()?);
+        let id = Uuid::from_slice(members.must(3)?.bytes()?).ok()?;
+        let committed_at = members.must(4)?.timestamp()?;
+        let time = members.must(5)?.timestamp()?;
+        let raw_clock = members.must(6)?.timestamp()?;
+        let kind = *Kind::ALL.get(members.must(7)?.unsigned::<usize>()?)?;
+        let mut of_actor = Members::of(members.must(8)?)?;
+        let actor = of_actor.must(0)?.text()?;
+        let auth = match of_actor.must(1)?.of(UNSIGNED)? {
+            0 => Auth::None,
+            1 => Auth::Token,
+            _ => return None,
+        };
+        of_actor.end()?;
+        let source = members.must(9)?.text()?;
+        let request_id = members.must(10)?.text()?;
+        let idempotency = members.may(11, |value| {
+            let mut members = Members::of(value)?;
+            let idempotency = IdempotencyRef { key: members.must(0)?.text()?, digest: members.must(1)?.hash()? };
+            members.end()?;
+            Some(idempotency)
+        })?;
+        let reason = members.may(12, Reader::text)?;
+        let zones = ZoneChanges::read(members.must(13)?)?;
+        let change_count = members.must(14)?.unsigned()?;
+        let of = members.may(15, |value| value.unsigned().map(Revision))?;
+        let previous_hash = members.must(16)?.hash()?;
+        let body_digest = members.must(17)?.hash()?;
+        members.end()?;
+        Some(Self {
+            format,
+            revision,
+            epoch,
+            id,
+            committed_at,
+            time,
+            raw_clock,
+            kind,
+            actor,
+            auth,
+            source,
+            request_id,
+            idempotency,
+            reason,
+            zones,
+            change_count,
+            of,
+            previous_hash,
+            body_digest,
+        })
+    }
+}
