@@ -26,13 +26,19 @@ fn segment(directory: &tempfile::TempDir) -> PathBuf {
     files.find(|path| path.extension().is_some_and(|kind| kind == "seg")).unwrap()
 }
 
+/// Where the last frame of a segment ends that has room behind it: at a multiple of 8, and no batch ends with 8 zeros.
+fn written(segment: &std::path::Path) -> usize {
+    let octets = fs::read(segment).unwrap();
+    octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| (last + 1).next_multiple_of(8))
+}
+
 /// Five events in three batches; the octets of the segment and where each batch ends.
 async fn small_log(directory: &tempfile::TempDir) -> (Vec<u8>, Vec<(usize, u64)>, Vec<String>) {
     let ledger = opened(directory).await;
     let mut ends = Vec::new();
     for count in [2, 1, 2] {
         let head = append(&ledger, count).await;
-        ends.push((usize::try_from(fs::metadata(segment(directory)).unwrap().len()).unwrap(), head.revision.0));
+        ends.push((written(&segment(directory)), head.revision.0));
     }
     let events = hashes(&all(&ledger).await);
     drop(ledger);
@@ -43,9 +49,11 @@ async fn small_log(directory: &tempfile::TempDir) -> (Vec<u8>, Vec<(usize, u64)>
 async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
     let directory = tempfile::tempdir().unwrap();
     let (octets, ends, _) = small_log(&directory).await;
-    for place in 0..octets.len() {
+    // As it was closed, and as a crash leaves it: with room behind.
+    for (place, room) in (0..octets.len()).flat_map(|place| [(place, 0), (place, 8192)]) {
         let mut changed = octets.clone();
         changed[place] ^= 1 << (place % 8);
+        changed.resize(octets.len() + room, 0);
         fs::write(segment(&directory), &changed).unwrap();
         let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap_or(0);
         match FileLedger::open(directory.path()) {
@@ -123,6 +131,24 @@ async fn a_torn_last_write_is_cut_back_to_the_last_whole_batch() {
             assert_eq!(all(&opened(&directory).await).await.len(), 4);
         }
     }
+}
+
+#[tokio::test]
+async fn room_that_was_made_for_more_is_no_torn_write_and_goes_when_the_log_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, events) = small_log(&directory).await;
+    assert_eq!(octets.len(), ends[2].0);
+    let mut roomy = octets.clone();
+    roomy.resize(octets.len() + 100_000, 0);
+    fs::write(segment(&directory), roomy).unwrap();
+    let ledger = opened(&directory).await;
+    assert_eq!(hashes(&all(&ledger).await), events);
+    append(&ledger, 1).await;
+    let end = written(&segment(&directory));
+    assert!(fs::metadata(segment(&directory)).unwrap().len() > end as u64);
+    drop(ledger);
+    assert_eq!(fs::metadata(segment(&directory)).unwrap().len(), end as u64);
+    assert_eq!(all(&opened(&directory).await).await.len(), 6);
 }
 
 #[tokio::test]

@@ -133,9 +133,9 @@ impl DiskFile for Open {
         content.live[offset as usize..end].copy_from_slice(octets);
         failed
     }
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.change()?;
-        self.1.lock().unwrap().live.truncate(len as usize);
+        self.1.lock().unwrap().live.resize(len as usize, 0);
         Ok(())
     }
     fn sync(&self) -> io::Result<()> {

@@ -94,14 +94,14 @@ pub trait DiskFile: Send + Sync {
     /// As the medium says.
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file.
+    /// Cuts the file, or makes it longer: what is added reads as zeros and takes no room on the medium until it is written.
     ///
     /// # Errors
     ///
-    /// As the medium says.
-    fn cut(&self, len: u64) -> io::Result<()>;
+    /// As the medium says; the length is as before.
+    fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes earlier writes and cuts durable (`fdatasync`).
+    /// Makes earlier writes and lengths durable (`fdatasync`).
     ///
     /// # Errors
     ///
@@ -215,8 +215,8 @@ impl DiskFile for File {
         self.write_all_at(octets, offset)
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
-        self.set_len(len)
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -38,17 +38,18 @@ pub(super) fn open(disk: &dyn Disk) -> Result<Opened, OpenError> {
     if last.is_packed() {
         return Err(damaged(last, last.base.next(), "the segment after it is missing".into()));
     }
-    let (head, end, index) = walk(disk, last)?;
+    let Walked { head, end, torn_bytes, index } = walk(disk, last)?;
     let file = disk.open(&last.plain_name())?;
-    let len = file.len()?;
-    if len > end {
+    if torn_bytes > 0 {
         tracing::warn!(
             segment = last.plain_name(),
             revision = head.revision.0,
-            cut_bytes = len - end,
+            cut_bytes = torn_bytes,
             "cut off a write that a crash left unfinished"
         );
-        file.cut(end)?;
+    }
+    if file.len()? > end {
+        file.set_len(end)?;
     }
     // What was read may be in the page cache only; nobody shall see it before it is durable.
     file.sync()?;
@@ -90,16 +91,23 @@ fn list(disk: &dyn Disk) -> Result<BTreeMap<u32, Segment>, OpenError> {
     Ok(segments)
 }
 
-type Index = Vec<(Revision, u64)>;
+/// What the last segment holds.
+struct Walked {
+    head: Head,
+    /// Where its last whole frame ends.
+    end: u64,
+    /// What stands behind that, but for the room that was made for more.
+    torn_bytes: u64,
+    index: Vec<(Revision, u64)>,
+}
 
-/// Walks the last segment: the head, where it ends, its index.
-fn walk(disk: &dyn Disk, last: &Segment) -> Result<(Head, u64, Index), OpenError> {
+fn walk(disk: &dyn Disk, last: &Segment) -> Result<Walked, OpenError> {
     let mut frames = Frames::open(disk, last).map_err(|fault| refuse(last, last.base, fault))?;
     let mut head = frames.start().map_err(|fault| refuse(last, last.base, fault))?;
     if head.revision != last.base {
         return Err(damaged(last, last.base.next(), "its name does not say where it begins".into()));
     }
-    let mut index = Vec::new();
+    let (mut index, mut torn_bytes) = (Vec::new(), 0);
     loop {
         let (frame, fault) = match frames.peek() {
             Ok(None) => break,
@@ -109,15 +117,19 @@ fn walk(disk: &dyn Disk, last: &Segment) -> Result<(Head, u64, Index), OpenError
             },
             Err(fault) => (None, fault),
         };
-        if !is_torn(&mut frames, frame, &fault).map_err(|fault| refuse(last, head.revision, fault))? {
-            return Err(refuse(last, head.revision, fault));
-        }
+        let torn = torn_bytes_of(&mut frames, frame, &fault).map_err(|fault| refuse(last, head.revision, fault))?;
+        torn_bytes = torn.ok_or_else(|| refuse(last, head.revision, fault))?;
         break;
     }
-    Ok((head, frames.offset(), index))
+    Ok(Walked { head, end: frames.offset(), torn_bytes, index })
 }
 
-fn step(frames: &mut Frames, frame: &FrameHead, head: &mut Head, index: &mut Index) -> Result<(), Fault> {
+fn step(
+    frames: &mut Frames,
+    frame: &FrameHead,
+    head: &mut Head,
+    index: &mut Vec<(Revision, u64)>,
+) -> Result<(), Fault> {
     let payload = frames.payload(frame)?;
     match frame.kind {
         Kind::Chunk => {}
@@ -137,46 +149,55 @@ fn step(frames: &mut Frames, frame: &FrameHead, head: &mut Head, index: &mut Ind
     Ok(())
 }
 
-/// Whether the bad frame at the cursor is what a crash leaves of a write that nobody was told of, and not damage.
+/// How many octets a crash left at the cursor of a write that nobody was told of, 0 if there is only room for more; `None` if
+/// what stands there is damage.
 ///
 /// Before a batch is written all before it is durable, so a torn write is either chunks or one batch, and nothing that was
 /// acknowledged stands behind it. What the medium did not take is missing at the end or reads as whole zero sectors. A
 /// changed octet in the very last batch leaves neither, so it is told apart from a torn one.
-fn is_torn(frames: &mut Frames, frame: Option<FrameHead>, fault: &Fault) -> Result<bool, Fault> {
+fn torn_bytes_of(frames: &mut Frames, frame: Option<FrameHead>, fault: &Fault) -> Result<Option<u64>, Fault> {
     match fault {
-        Fault::Io(_) | Fault::Newer(_) => return Ok(false),
+        Fault::Io(_) | Fault::Newer(_) => return Ok(None),
         Fault::Incomplete | Fault::Damaged(_) => {}
     }
     // Whole, but not what should be there: no crash does that.
     if frame.as_ref().is_some_and(|frame| frames.payload(frame).is_ok()) {
-        return Ok(false);
+        return Ok(None);
     }
-    let (start, end) = (frames.offset(), frames.end());
-    let rest = frames.octets(start, usize::try_from(end - start).unwrap_or(usize::MAX))?;
+    let start = frames.offset();
+    let rest = frames.octets(start, usize::try_from(frames.end() - start).unwrap_or(usize::MAX))?;
+    // Behind what was written last there are only zeros.
+    let written =
+        rest.iter().rposition(|&octet| octet != 0).map_or(0, |last| (last + 1).next_multiple_of(8).min(rest.len()));
+    if written == 0 {
+        return Ok(Some(0));
+    }
     let was_batch = frame.is_some_and(|frame| frame.kind == Kind::Batch);
-    for offset in (8..rest.len()).step_by(8) {
-        let follows = FrameHead::decode(&rest[offset..]).filter(|later| {
+    for offset in (8..written).step_by(8) {
+        let follows = FrameHead::decode(rest.get(offset..).unwrap_or_default()).filter(|later| {
             let payload = offset + HEAD_BYTES..offset + HEAD_BYTES + later.padded_bytes();
             (later.kind == Kind::Batch || was_batch) && rest.get(payload).is_some_and(|payload| later.fits(payload))
         });
         if follows.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
     }
+    let torn = Some(written as u64);
     if matches!(fault, Fault::Incomplete) {
-        return Ok(true);
+        return Ok(torn);
     }
-    let frame_end = frame.map_or(end, |frame| start + frame.total_bytes());
+    // Without its head a frame goes at least as far as that and what was written.
+    let frame_end = start + frame.map_or(written.max(HEAD_BYTES) as u64, |frame| frame.total_bytes());
     let mut sector = start;
     while sector < frame_end {
         let next = (sector + 1).next_multiple_of(SECTOR_BYTES).min(frame_end);
         let octets = frames.octets(sector, usize::try_from(next - sector).unwrap_or(usize::MAX))?;
         if octets.iter().all(|&octet| octet == 0) {
-            return Ok(true);
+            return Ok(torn);
         }
         sector = next;
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn refuse(segment: &Segment, before: Revision, fault: Fault) -> OpenError {

@@ -22,6 +22,10 @@ use crate::{AppendError, Batch, Body, Head};
 /// A segment that is this long gets a successor.
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The file is made longer by this much at once. Only a write that does so must also wait for the file system to record the
+/// new length, which takes as long again as the octets themselves.
+const ROOM_BYTES: u64 = 1024 * 1024;
+
 /// Chunks are made durable when this much has come together, so that the append that names them does not wait for all.
 const STAGED_SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -38,6 +42,8 @@ pub(super) struct Writer {
     head: Head,
     /// Where the next frame goes.
     end: u64,
+    /// How long the file is: zeros from `end` on.
+    room: u64,
     /// Everything before is durable.
     synced: u64,
     staged: HashMap<Uuid, Staged>,
@@ -68,6 +74,7 @@ impl Writer {
             file,
             head,
             end,
+            room: end,
             synced: end,
             staged: HashMap::new(),
             poisoned: false,
@@ -157,12 +164,16 @@ impl Writer {
 
     /// Writes the frame in hand, of `batch` if it is one.
     fn write(&mut self, batch: Option<&Batch>) -> Result<(), AppendError> {
+        let end = self.end + self.frame.len() as u64;
+        if end > self.room && self.file.set_len(end + ROOM_BYTES).is_ok() {
+            self.room = end + ROOM_BYTES;
+        }
         match self.file.write_at(&self.frame, self.end) {
             Ok(()) => {
-                self.end += self.frame.len() as u64;
+                self.end = end;
                 Ok(())
             }
-            Err(error) if is_full(&error) && self.file.cut(self.end).is_ok() => Err(AppendError::Full(error.into())),
+            Err(error) if is_full(&error) && self.give_back_room().is_ok() => Err(AppendError::Full(error.into())),
             Err(error) => Err(self.poison(batch, error)),
         }
     }
@@ -175,12 +186,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Cuts the file back to what was written, part of a frame included that was not written whole.
+    fn give_back_room(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.room = self.end;
+        Ok(())
+    }
+
     /// Goes on in a new segment if this one is long enough.
     fn roll_if_long(&mut self) -> Result<(), AppendError> {
         if self.end < self.segment_bytes {
             return Ok(());
         }
-        self.sync_staged()?;
+        // A segment that has a successor ends with its last frame.
+        let ended = self.give_back_room().and_then(|()| self.file.sync());
+        ended.map_err(|error| self.poison(None, error))?;
+        self.synced = self.end;
         let made = segment::create(&*self.shared.disk, self.segment.number + 1, &self.head);
         let (next, file, end) = made.map_err(|error| match error {
             error if is_full(&error) => AppendError::Full(error.into()),
@@ -192,7 +213,7 @@ impl Writer {
         self.shared.add(Arc::clone(&next));
         // Without a packer the segment is packed when the log is opened the next time.
         let _ = self.packer.send(std::mem::replace(&mut self.segment, next));
-        (self.file, self.end, self.synced) = (file, end, end);
+        (self.file, self.end, self.room, self.synced) = (file, end, end, end);
         Ok(())
     }
 
@@ -207,6 +228,16 @@ impl Writer {
         match batch {
             Some(batch) => AppendError::Unconfirmed { batch: batch.id, source: error.into() },
             None => AppendError::Poisoned,
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// A ledger that was closed takes no more octets than it has.
+    fn drop(&mut self) {
+        if !self.poisoned {
+            // The next one to open it would cut it as well.
+            let _ = self.give_back_room();
         }
     }
 }
