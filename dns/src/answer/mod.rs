@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Aliases followed in one reply. A longer chain is left to the resolver, which asks on from the last target.
-const MAX_ALIASES: usize = 16;
+pub(crate) const MAX_ALIASES: usize = 16;
 
 /// How a query came and how large a reply may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,20 +105,26 @@ pub(super) fn answer(
     };
     let moment = history.moment(peer, text)?;
     let inner = named.inner(name);
+    let is_final = moment.is_final;
     let (view, version) = moment.settled_at(&inner, reply.query.qtype);
+    // A name above one of our zones exists (RFC 8020), for a resolver may come label by label (RFC 9156), whatever a shorter
+    // zone without a delegation there says of it. Nobody's event made it so.
+    let exists = || inner.len() == 1 || view.has_zone_below(&inner);
     if view.zone_of_wire(&inner).is_none() {
-        // A name above one of our zones exists (RFC 8020), for a resolver may come label by label (RFC 9156). Nobody's event
-        // made it so.
-        let exists = inner.len() == 1 || view.has_zone_below(&inner);
+        let exists = exists();
         let rcode = if exists { Rcode::NoError } else { Rcode::NxDomain };
         return Ok(empty(reply, named, rcode, &Options::default(), out));
     }
     let mut options = Options::default();
     if reply.query.edns.is_some() {
         let cause = origin::of(&view, &inner, reply.query.qtype);
-        history.tell(version, cause, &mut options);
+        history.tell(version, is_final, cause, &mut options);
     }
     let answered = live(&view, reply, &inner);
+    let is_name_error = answered.get(3).is_some_and(|flags| Rcode::from_header(*flags) == Rcode::NxDomain);
+    if is_name_error && exists() {
+        return Ok(empty(reply, named, Rcode::NoError, &options, out));
+    }
     let Some(short) = limit(reply, &options, out) else { return Ok(None) };
     let Some(message) = Message::start(short, reply.packet, reply.query, usize::MAX, reply.transport.udp_size()) else {
         return Ok(None);

@@ -229,10 +229,10 @@ impl Moment {
 
 impl History {
     /// Says as of which event an answer below the suffix is, and which one gave it.
-    fn tell(&self, version: Option<Version>, cause: Option<Version>, options: &mut Options) {
+    fn tell(&self, version: Option<Version>, is_final: bool, cause: Option<Version>, options: &mut Options) {
         let event = |version: Option<Version>| version.and_then(|version| self.moments.event(version));
         if let Some(note) = event(version) {
-            options.extended_error(&ExtendedError::of(&note, event(cause).as_ref()));
+            options.extended_error(&ExtendedError::of(&note, event(cause).as_ref(), is_final));
         }
     }
 
@@ -278,6 +278,9 @@ impl Reply<'_> {
         let asked = &received.asked;
         if asked.zone_version.is_some_and(|value| !value.is_empty()) {
             return Err(Refusal::malformed("ZONEVERSION in a query is empty (RFC 9660 section 3)"));
+        }
+        if asked.is_torn {
+            return Err(Refusal::malformed("two moments in one question"));
         }
         let Some(history) = history else {
             return match asked.moment {
@@ -327,7 +330,7 @@ impl Reply<'_> {
         if let Some(told) = told {
             options.moment(told.version, told.time, told.is_final);
             if let Some(note) = &told.note {
-                options.extended_error(&ExtendedError::of(note, None));
+                options.extended_error(&ExtendedError::of(note, None, told.is_final));
             }
         }
         if asked.zone_version.is_some() {

@@ -21,10 +21,12 @@ pub(super) struct Asked<'q> {
     /// The text of a moment; empty to be told where the live answer comes from.
     pub(super) moment: Option<&'q [u8]>,
     pub(super) zone_version: Option<&'q [u8]>,
+    /// Two options ask for different moments.
+    pub(super) is_torn: bool,
 }
 
 impl<'q> Asked<'q> {
-    /// Reads options that are checked to be whole. The first of each counts.
+    /// Reads options that are checked to be whole.
     pub(super) fn read(mut options: &'q [u8]) -> Self {
         let mut asked = Self::default();
         while let [code_high, code_low, len_high, len_low, rest @ ..] = options {
@@ -32,7 +34,7 @@ impl<'q> Asked<'q> {
                 break;
             };
             match u16::from_be_bytes([*code_high, *code_low]) {
-                MOMENT => _ = asked.moment.get_or_insert(value),
+                MOMENT => asked.is_torn |= *asked.moment.get_or_insert(value) != value,
                 ZONE_VERSION => _ = asked.zone_version.get_or_insert(value),
                 _ => {}
             }
@@ -57,15 +59,18 @@ impl ExtendedError {
     pub(super) const OTHER: u16 = 0;
     pub(super) const PROHIBITED: u16 = 18;
 
-    /// `as of REVISION TIME ACTOR: REASON`; if another event than `note`'s gave the answer, that one is named.
-    pub(super) fn of(note: &EventNote, cause: Option<&EventNote>) -> Self {
+    /// `as of REVISION TIME ACTOR: REASON`, ` not-final` behind the time if more can still be added to that moment; if another
+    /// event than `note`'s gave the answer, that one is named.
+    pub(super) fn of(note: &EventNote, cause: Option<&EventNote>, is_final: bool) -> Self {
         let who = cause.unwrap_or(note);
         let set_by = match cause {
             Some(cause) if cause.token != note.token => format!(", set by {}", cause.token.revision),
             _ => String::new(),
         };
         let why = who.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let text = format!("as of {} {}{set_by} {}{why}", note.token.revision, note.time.to_exact_text(), who.actor);
+        let (revision, time, actor) = (note.token.revision, note.time.to_exact_text(), &who.actor);
+        let not_final = if is_final { "" } else { " not-final" };
+        let text = format!("as of {revision} {time}{not_final}{set_by} {actor}{why}");
         Self { code: Self::OTHER, text: text.into() }
     }
 }

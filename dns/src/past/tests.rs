@@ -50,6 +50,12 @@ fn put(writer: &mut Writer, owner: &str, rtype: RecordType, values: &[&str]) {
 
 /// r1: the zone; r2: `api` moves and `old` goes; r3: `new` comes.
 fn history() -> (History, Arc<Store>) {
+    let (history, store, _) = written();
+    (history, store)
+}
+
+/// That history, and who may go on with it.
+fn written() -> (History, Arc<Store>, Writer) {
     let (store, mut writer) = Store::new();
     let zone = name("shop.example.");
     writer.begin(Version(1), Timestamp(1_000_000));
@@ -85,7 +91,7 @@ fn history() -> (History, Arc<Store>) {
     writer.publish();
     let moments = Arc::new(Ledger(Arc::clone(&store)));
     let allow = crate::server::AddressList::loopback();
-    (History { moments, allow, suffix: Some(Suffix::default()) }, store)
+    (History { moments, allow, suffix: Some(Suffix::default()) }, store, writer)
 }
 
 fn query(asked: &str, rtype: RecordType, options: Option<&[u8]>) -> Vec<u8> {
@@ -177,10 +183,36 @@ fn the_empty_option_tells_where_the_live_answer_comes_from() {
     let set_by_2 = ["option r2 1970-01-01T00:00:02Z", "ede 0 as of r2 1970-01-01T00:00:02Z actor2: move to lb-7"];
     assert_eq!(told("api.shop.example.")[1..], set_by_2);
     assert_eq!(told("old.shop.example.")[1..], set_by_2, "who took it away");
-    assert_eq!(
-        told("www.shop.example.")[2..],
-        ["option r1 1970-01-01T00:00:01Z", "ede 0 as of r1 1970-01-01T00:00:01Z actor1"]
-    );
+    assert_eq!(told("www.shop.example.")[2..], set_by_2, "what the alias leads to is younger");
+}
+
+#[test]
+fn names_that_only_others_below_them_make_exist_are_told_as_such() {
+    let (history, store, mut writer) = written();
+    writer.begin(Version(4), Timestamp(4_000_000));
+    put(&mut writer, "a.ent.shop.example.", RecordType::A, &["192.0.2.4"]);
+    writer.publish();
+    writer.begin(Version(5), Timestamp(5_000_000));
+    writer.create_zone(&name("deep.mid.shop.example."));
+    writer.publish();
+    let empty = ask(&history, &store, &query("ent.shop.example.", RecordType::A, Some(&moment(""))));
+    assert_eq!(empty[0], "0 aa");
+    assert!(empty.contains(&"option r4 1970-01-01T00:00:04Z".to_owned()), "{empty:?}");
+    // RFC 9156: a resolver comes label by label to the zone below.
+    let above = |text: &str| ask(&history, &store, &query(text, RecordType::NS, None)).swap_remove(0);
+    assert_eq!(above("mid.shop.example.r5.asof."), "0 aa");
+    assert_eq!(above("mid.shop.example.r4.asof."), "3 aa");
+}
+
+#[test]
+fn two_moments_in_one_question_are_malformed_and_one_said_twice_is_not() {
+    let (history, store) = history();
+    let asked = |first: &str, second: &str| {
+        let options = [moment(first), moment(second)].concat();
+        ask(&history, &store, &query("api.shop.example.", RecordType::A, Some(&options)))
+    };
+    assert_eq!(asked("r1", "r2"), ["1", "ede 0 two moments in one question"]);
+    assert_eq!(asked("r1", "r1")[1], "a api.shop.example. 300 A 192.0.2.10");
 }
 
 #[test]
@@ -199,7 +231,7 @@ fn a_time_that_is_told_can_be_asked() {
         actor: "ann".to_owned(),
         reason: None,
     };
-    assert_eq!(ExtendedError::of(&note, None).text, "as of r4 2025-11-24T16:00:00.53023Z ann");
+    assert_eq!(ExtendedError::of(&note, None, true).text, "as of r4 2025-11-24T16:00:00.53023Z ann");
 }
 
 #[test]
@@ -342,7 +374,7 @@ fn an_answer_below_the_suffix_names_its_event() {
     assert_eq!(told("api.shop.example.r2.asof."), "ede 0 as of r2 1970-01-01T00:00:02Z actor2: move to lb-7");
     assert_eq!(
         told("api.shop.example.r3.asof."),
-        "ede 0 as of r3 1970-01-01T00:00:03Z, set by r2 actor2: move to lb-7"
+        "ede 0 as of r3 1970-01-01T00:00:03Z not-final, set by r2 actor2: move to lb-7"
     );
 }
 

@@ -70,8 +70,9 @@ pub(crate) fn transferred(history: Option<&History>, live: &View, packet: &[u8],
         let text = named.moment(name).filter(|_| asked.is_none_or(<[u8]>::is_empty))?;
         let moment = history.moment(peer, text).ok()?;
         let zone = Name::from_wire(&named.inner(name)).ok()?;
+        let is_final = moment.is_final;
         let (view, version) = moment.settled_at(zone.as_wire(), RecordType::AXFR);
-        history.tell(version, view.last_change(&zone), &mut options);
+        history.tell(version, is_final, view.last_change(&zone), &mut options);
         return Some(Transferred { view, moved: Some((zone, name[named.moment_at..].to_vec())), options });
     }
     let view = match asked {
@@ -83,7 +84,7 @@ pub(crate) fn transferred(history: Option<&History>, live: &View, packet: &[u8],
             let version = Name::from_wire(name).ok().and_then(|zone| live.last_change(&zone));
             let note = version.and_then(event);
             options.moment(version, note.as_ref().map(|note| note.time), true);
-            history.tell(version, None, &mut options);
+            history.tell(version, true, None, &mut options);
             live.clone()
         }
         Some(text) => {

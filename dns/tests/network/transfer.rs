@@ -311,7 +311,7 @@ fn coredns_follows_as_a_secondary() {
         coredns.address.port(),
         responder.address.port()
     );
-    let tools = std::env::var_os("CONN3CTION_TOOLS").map(PathBuf::from);
+    let tools = std::env::var_os("TESTS_TOOLS").map(PathBuf::from);
     let tools = tools.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/conn3ction-tools")));
     let program = tools.expect("a directory of tools").join("coredns-1.15.0");
     coredns.start(&program, &["-conf"], &config);

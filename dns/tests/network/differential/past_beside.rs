@@ -107,7 +107,7 @@ fn compare(found: &mut Found, ours: &Responder, history: &History, version: u64,
     let whole_replies = ask_all_over_tcp(ours.address, &whole);
     let named_replies = ask_all_over_tcp(ours.address, &named);
     for ((question, live), reply) in whole.iter().zip(&whole_replies).zip(&named_replies) {
-        check_moved(reply, live, &moment(question), &apexes);
+        check_moved(&question.name, reply, live, &moment(question), &apexes);
     }
     println!("r{version}: {} questions by option, {} by name", questions.len(), named.len());
 }
