@@ -60,6 +60,7 @@ pub fn plan<'a>(
     zone_of: impl Fn(&Name) -> Option<Name>,
 ) -> Migration {
     let mut gathering = Gathering::default();
+    let mut services = Vec::new();
     for (key, value) in entries {
         let Ok(text) = std::str::from_utf8(key) else {
             gathering.leave(&String::from_utf8_lossy(key), "the key is no text");
@@ -68,9 +69,10 @@ pub fn plan<'a>(
         let rest = text.strip_prefix(prefix.trim_end_matches('/')).unwrap_or(text).trim_start_matches('/');
         match format {
             Format::Records => records::take(&mut gathering, text, rest, value),
-            Format::Skydns => skydns::take(&mut gathering, text, rest, value),
+            Format::Skydns => services.push((text, rest, value)),
         }
     }
+    skydns::take(&mut gathering, &services);
     gathering.finish(zone_of)
 }
 

@@ -1,4 +1,7 @@
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use conn3ction_schemas::{Name, Rdata, RecordType, Ttl};
 use serde::Deserialize;
@@ -23,26 +26,72 @@ const DEFAULT_TTL: u32 = 300;
 /// The priority that the plugin reads for 0.
 const DEFAULT_PRIORITY: u16 = 10;
 
-/// Takes one service; `rest` is the key without the prefix: labels from the root down, maybe with a last segment that
-/// only tells the values of one name apart.
-pub(super) fn take(gathering: &mut Gathering, key: &str, rest: &str, value: &[u8]) {
-    let service: Service = match serde_json::from_slice(value) {
-        Ok(service) => service,
-        Err(error) => return gathering.leave(key, format!("the value is no service: {error}")),
-    };
-    let mut labels: Vec<&str> = rest.split('/').filter(|label| !label.is_empty()).collect();
-    if labels.len() > 1 && labels.last().is_some_and(|label| is_value_label(label)) {
-        labels.pop();
+/// Labels from the root down.
+type Path<'a> = Vec<&'a str>;
+
+/// Takes services: key, key without the prefix (labels from the root down), value.
+///
+/// For a name the plugin answers with every service at or below it, so a key's last segment may be a label of a name of its
+/// own or only tell the values of the name above it apart. It is taken for the latter where it and all that stands beside
+/// it look so; a mail or SRV service, which is asked for at the name above, is taken there, too. Notes say what the plugin
+/// answered besides.
+pub(super) fn take(gathering: &mut Gathering, services: &[(&str, &str, &[u8])]) {
+    let paths: Vec<Path<'_>> =
+        services.iter().map(|(_, rest, _)| rest.split('/').filter(|label| !label.is_empty()).collect()).collect();
+    let (mut beside, mut above) = (BTreeMap::new(), BTreeSet::new());
+    for path in &paths {
+        let Some((last, parent)) = path.split_last() else { continue };
+        *beside.entry(parent).or_insert(true) &= is_value_label(last);
+        above.extend((1..path.len()).map(|depth| &path[..depth]));
     }
-    labels.reverse();
-    let Ok(owner) = labels.join(".").parse::<Name>() else {
+    let mut joined: BTreeMap<Path<'_>, Vec<String>> = BTreeMap::new();
+    for ((key, _, value), path) in services.iter().zip(&paths) {
+        let service: Service = match serde_json::from_slice(value) {
+            Ok(service) => service,
+            Err(error) => {
+                gathering.leave(key, format!("the value is no service: {error}"));
+                continue;
+            }
+        };
+        let Some((_, parent)) = path.split_last() else {
+            gathering.leave(key, "the key's segments make no name");
+            continue;
+        };
+        let is_value = !parent.is_empty() && beside.get(parent) == Some(&true) && !above.contains(&path[..]);
+        if is_value {
+            joined.entry(parent.to_vec()).or_default().push(dotted(path));
+            add(gathering, key, parent, &service);
+            continue;
+        }
+        add(gathering, key, path, &service);
+        if parent.len() > 1 && !service.host.is_empty() && (service.mail || service.port > 0) {
+            let note = format!("taken at {}, too, where the plugin answers with it", dotted(parent));
+            gathering.notes.push(((*key).into(), note));
+            add(gathering, key, parent, &service);
+        }
+    }
+    for (parent, names) in joined {
+        let names = names.join(", ");
+        let note = format!("values of that name; the plugin also answered {names}, which are no names here");
+        gathering.notes.push((dotted(&parent), note));
+    }
+}
+
+/// A path as a name.
+fn dotted(path: &[&str]) -> String {
+    path.iter().rev().copied().collect::<Vec<_>>().join(".")
+}
+
+/// Adds what `service` stands for at the name of `path`.
+fn add(gathering: &mut Gathering, key: &str, path: &[&str], service: &Service) {
+    let Ok(owner) = dotted(path).parse::<Name>() else {
         return gathering.leave(key, "the key's segments make no name");
     };
     if service.host.is_empty() && service.text.is_empty() {
         return gathering.leave(key, "neither a host nor a text: it answers nothing");
     }
     let ttl = Ttl::from_secs(if service.ttl == 0 { DEFAULT_TTL } else { service.ttl }).ok();
-    for (rtype, text) in records(&owner, &service) {
+    for (rtype, text) in records(&owner, service) {
         match Rdata::parse(rtype, &text, None) {
             Ok(rdata) => gathering.add(key, owner.clone(), rtype, ttl, vec![rdata]),
             Err(error) => gathering.leave(key, format!("{rtype} {text}: {}", error.detail)),
@@ -167,6 +216,37 @@ mod tests {
                 "example.local. www.example.local. 300 CNAME app.example.local.",
             ]
         );
-        assert_eq!((migration.left.len(), migration.notes.len()), (1, 1));
+        assert_eq!(migration.left.len(), 1);
+        let notes: Vec<_> = migration.notes.iter().map(|(key, note)| format!("{key}: {note}")).collect();
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[2].starts_with("app.example.local: values of that name") && notes[2].contains("x1.app."));
+    }
+
+    #[test]
+    fn what_looks_like_a_value_is_a_name_where_others_beside_it_are() {
+        let migration = planned(
+            Format::Skydns,
+            "/skydns",
+            &[
+                ("/skydns/local/example/v2", r#"{"host":"10.9.0.2"}"#),
+                ("/skydns/local/example/deadbeef", r#"{"host":"10.9.0.3"}"#),
+                ("/skydns/local/example/www", r#"{"host":"10.9.0.4"}"#),
+                ("/skydns/local/example/mx/m1", r#"{"host":"m.example.local","mail":true}"#),
+                ("/skydns/local/example/srv/_tcp/_http/s1", r#"{"host":"www.example.local","port":80}"#),
+            ],
+        );
+        assert_eq!(
+            lines(&migration),
+            [
+                "example.local. deadbeef.example.local. 300 A 10.9.0.3",
+                "example.local. mx.example.local. 300 MX 10 m.example.local.",
+                "example.local. m1.mx.example.local. 300 MX 10 m.example.local.",
+                "example.local. _http._tcp.srv.example.local. 300 SRV 10 0 80 www.example.local.",
+                "example.local. s1._http._tcp.srv.example.local. 300 SRV 10 0 80 www.example.local.",
+                "example.local. v2.example.local. 300 A 10.9.0.2",
+                "example.local. www.example.local. 300 A 10.9.0.4",
+            ]
+        );
+        assert_eq!((migration.left.len(), migration.notes.len()), (0, 2));
     }
 }
