@@ -1,6 +1,6 @@
 //! The stored form is for ever: what `golden/*.txt` holds is read by this build and written by it octet for octet.
 //!
-//! A file is written once, by running this test with `CONN3CTION_WRITE_GOLDEN=1` while it does not exist, and never
+//! A file is written once, by running this test with `TESTS_WRITE_GOLDEN=1` while it does not exist, and never
 //! changed after that. A new form version gets new files; the old ones stay.
 
 use std::{env, fs, path::Path};
@@ -166,7 +166,7 @@ fn golden_events_are_read_and_written_octet_for_octet() {
     assert_eq!(events.iter().map(|golden| golden.header.kind).collect::<Vec<_>>(), Kind::ALL);
     for golden in &events {
         let path = directory.join(format!("{}.txt", golden.header.kind.as_str()));
-        if !path.exists() && env::var_os("CONN3CTION_WRITE_GOLDEN").is_some() {
+        if !path.exists() && env::var_os("TESTS_WRITE_GOLDEN").is_some() {
             fs::write(&path, printed(golden)).expect("writes");
         }
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

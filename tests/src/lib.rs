@@ -185,9 +185,9 @@ impl Ran {
     }
 }
 
-/// Our binary: `$CONN3CTION_BIN`, else the one built beside this test.
+/// Our binary: `$TESTS_BIN`, else the one built beside this test.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("CONN3CTION_BIN") {
+    if let Some(path) = std::env::var_os("TESTS_BIN") {
         return path.into();
     }
     let test = std::env::current_exe().expect("a test knows its own path");
@@ -201,7 +201,7 @@ pub fn binary() -> PathBuf {
 ///
 /// It is not there.
 pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
-    let tools = std::env::var_os("CONN3CTION_TOOLS").map(PathBuf::from);
+    let tools = std::env::var_os("TESTS_TOOLS").map(PathBuf::from);
     let tools = tools.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/conn3ction-tools")));
     let path = tools.unwrap_or_default().join(name);
     anyhow::ensure!(path.exists(), "{} is missing: run tests/tools/install", path.display());

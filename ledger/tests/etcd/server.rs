@@ -25,7 +25,7 @@ impl Release {
         match self {
             Release::Debian => "/usr/bin/etcd".into(),
             Release::New => {
-                let tools = env::var_os("CONN3CTION_TOOLS").map_or_else(
+                let tools = env::var_os("TESTS_TOOLS").map_or_else(
                     || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache/conn3ction-tools"),
                     PathBuf::from,
                 );

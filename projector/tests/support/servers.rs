@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 fn tool(name: &str) -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/conn3ction-tools");
-    let path = std::env::var_os("CONN3CTION_TOOLS").map_or_else(home, PathBuf::from).join(name);
+    let path = std::env::var_os("TESTS_TOOLS").map_or_else(home, PathBuf::from).join(name);
     assert!(path.exists(), "{} is missing; tests/run installs it", path.display());
     path
 }
