@@ -35,8 +35,9 @@ const FORMAT: u32 = 3;
 /// The most record sets in one batch, but for the rest of a chunk.
 const MOST_SETS: usize = 4_096;
 
-/// How long changes gather before they are written: nobody waits for them.
-const GATHER: Duration = Duration::from_millis(25);
+/// How long changes gather before they are written: twice as long each time while more than one came, because nobody waits
+/// for them then and each write to the disk makes the ledger's own take longer.
+const GATHER: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(800)];
 
 /// How long a copy that its last user has left may still be locked.
 const LEFT_OPEN: Duration = Duration::from_millis(500);
@@ -200,6 +201,7 @@ impl RecordsView {
         self.reporter.condition(Condition::Following);
         let ledger = self.ledger.clone();
         let mut events = ledger.follow(fold.at.at()).fuse();
+        let mut gather = GATHER[0];
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -235,16 +237,21 @@ impl RecordsView {
                     continue;
                 }
             }
+            gather = (gather * 2).min(GATHER[1]);
+            let first = fold.at.at();
             while fold.waiting.len() < MOST_SETS
                 && let Some(Some(Ok(event))) = events.next().now_or_never()
             {
                 fold.take(&*ledger, &self.reporter, &event).await?;
             }
+            if fold.at.at() == first {
+                gather = GATHER[0];
+            }
             let is_full = fold.waiting.len() >= MOST_SETS;
             fold.write().await?;
             self.report(&fold);
             if !is_full {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(gather).await;
             }
         }
     }
