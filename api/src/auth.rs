@@ -35,7 +35,7 @@ impl Tokens {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|line| {
             format!(
-                "{}, line {line}: expected SHA256-HEX ACTOR read|write (printf %s TOKEN | sha256sum)",
+                "{}, line {line}: expected SHA256-HEX ACTOR read|write (printf %s TOKEN | sha256sum), each hash once",
                 path.display()
             )
         })
@@ -48,7 +48,12 @@ impl Tokens {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            tokens.push(Token::parse(line).ok_or(at + 1)?);
+            let token = Token::parse(line).ok_or(at + 1)?;
+            // One secret that is two people's is nobody's.
+            if tokens.iter().any(|other: &Token| other.hash == token.hash) {
+                return Err(at + 1);
+            }
+            tokens.push(token);
         }
         Ok(Self(tokens))
     }
@@ -103,6 +108,8 @@ mod tests {
         assert_eq!((actor.name.as_str(), actor.auth, access), ("ci-deploy", Auth::Token, Access::Write));
         assert_eq!(tokens.bearer("other").map(|(_, access)| access), Some(Access::Read));
         assert!(tokens.bearer("").is_none());
+        let twice = format!("{0} alice write\n{0} bob read", Hash::of(b"s3cret"));
+        assert_eq!(Tokens::parse(&twice).err(), Some(2));
         for bad in ["zz ci write", "s3cret", "00 ci write"] {
             assert_eq!(Tokens::parse(&format!("#\n{bad}")).err(), Some(2), "{bad}");
         }

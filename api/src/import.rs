@@ -7,7 +7,7 @@
 use std::{
     cell::Cell,
     io::{self, BufRead, BufReader, Read, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use conn3ction_dns::{Store, View};
@@ -154,11 +154,12 @@ pub fn plan(view: View, epoch: Epoch, envelope: &Envelope, incoming: &Incoming) 
     let draft = incoming.diff(&state, &mut |_| {})?;
     let zones: Vec<ZoneChange> = draft.change.into_iter().collect();
     let decided_at = Token { epoch, revision: state.revision() };
-    let apply = serde_json::json!({ "expected_revision": decided_at.to_string() });
+    // What is sent is the file, with the plan's revision in `If-Match`.
+    let apply = serde_json::Value::Null;
     Ok(draft.findings.into_plan(Kind::ZoneImported, envelope, &zones, decided_at, apply))
 }
 
-/// Imports: one event with the real differences, none if there are none.
+/// Imports: one event with the real differences, none if there are none. `warnings` are those of the plan that was applied.
 ///
 /// # Errors
 ///
@@ -169,7 +170,9 @@ pub async fn submit<H: StateAtHead>(
     store: &Arc<Store>,
     envelope: &Envelope,
     incoming: Arc<Incoming>,
+    warnings: &mut Vec<json::Warning>,
 ) -> Result<Outcome, SubmitError<Refusal>> {
+    let found = Mutex::new(Vec::new());
     let outcome = plan::submit_planned(committer, envelope, || async {
         let state = Live::new(store.now());
         unchanged(&state, envelope, &incoming.apex).map_err(SubmitError::Refused)?;
@@ -178,6 +181,7 @@ pub async fn submit<H: StateAtHead>(
         let staged = plan::stage(ledger, move |sink| producing.diff(&state, sink)).await;
         let staged = staged.map_err(|error| SubmitError::Append(Arc::new(error)))?;
         let draft = staged.given.map_err(SubmitError::Refused)?;
+        *found.lock().unwrap_or_else(PoisonError::into_inner) = draft.findings.into_warnings();
         Ok(draft.change.map(|_| Planned {
             kind: Kind::ZoneImported,
             planned_at,
@@ -190,6 +194,7 @@ pub async fn submit<H: StateAtHead>(
         }))
     })
     .await?;
+    *warnings = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(unchanged_since(outcome, store.now().last_change(&incoming.apex).map(Revision::from)))
 }
 

@@ -55,7 +55,7 @@ impl Node {
 
     async fn import(&self, envelope: &Envelope, incoming: Incoming) -> Result<Outcome, Refusal> {
         let incoming = Arc::new(incoming);
-        match import::submit(&self.committer, &self.ledger, &self.store, envelope, incoming).await {
+        match import::submit(&self.committer, &self.ledger, &self.store, envelope, incoming, &mut Vec::new()).await {
             Ok(outcome) => {
                 self.settle(&outcome).await;
                 Ok(outcome)

@@ -2,7 +2,7 @@
 //! headers, bodies and problems, all as a running node shows them.
 //!
 //! A new route needs its entry under `paths` and a request in [`REQUESTS`] that succeeds; the tests say which is missing.
-//! `components/schemas` is copied from `schemas/json` by running this test with `CONN3CTION_WRITE_OPENAPI=1`.
+//! `components/schemas` is copied from `schemas/json` by running this test with `TESTS_WRITE_OPENAPI=1`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -346,10 +346,10 @@ fn components() -> String {
 fn the_shapes_are_those_of_schemas_json() {
     let (text, components) = (text(), components());
     let (head, tail) = text.split_at(text.find("    \"schemas\": {").expect("components/schemas"));
-    if std::env::var_os("CONN3CTION_WRITE_OPENAPI").is_some() {
+    if std::env::var_os("TESTS_WRITE_OPENAPI").is_some() {
         std::fs::write(schemas().join("openapi.json"), format!("{head}{components}")).expect("writes");
     } else {
-        assert!(tail == components, "schemas/json changed: run this test with CONN3CTION_WRITE_OPENAPI=1");
+        assert!(tail == components, "schemas/json changed: run this test with TESTS_WRITE_OPENAPI=1");
     }
 }
 

@@ -48,13 +48,14 @@ fn shapes() -> Vec<Shape> {
     let some = |text: &str| Some(text.to_owned());
     let set = || SetJson { ttl: 300, values: vec![text("192.0.2.77")] };
     let note = |reason| EventNote { revision: 1041, time: text(TIME), actor: text("ci"), reason };
-    let record = |covers, zone, event| Record {
+    let record = |covers, zone, event: Option<EventNote>| Record {
         name: text("a.example"),
         rtype: text("A"),
         values: vec![text("192.0.2.77")],
         ttl: 300,
         covers,
         zone,
+        revision: event.as_ref().map(|_| 1041),
         event,
     };
     let change_input = |rtype, values, ttl, covers, zone| ChangeInput {

@@ -153,7 +153,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("log --grep 'first address", "", 0, "r2 T A ago tester app.example.local. A first address", ""),
         ("log --zone nope.test", "", 1, "", "conn3ction: No such zone: no zone nope.test, now or before\nzones here: example.local"),
         ("log www.nope.test", "", 1, "", "conn3ction: No such zone: www.nope.test is in no zone here, now or before\nzones here: example.local"),
-        ("log b.example.local FOO", "", 1, "", "conn3ction: The request is malformed: \"FOO\" is not a record type such as A or TYPE65280"),
+        ("log b.example.local FOO", "", 2, "", "conn3ction: The request is malformed: \"FOO\" is not a record type such as A or TYPE65280"),
         ("log --actor nobody", "", 0, "", "no event fits"),
         ("log never.example.local --exact", "", 0, "", "no event fits"),
         ("log -f --until r5", "", 2, "",
@@ -180,7 +180,7 @@ fn each_verb_prints_its_result_on_stdout_and_its_words_on_stderr() -> anyhow::Re
         ("replay --to r11", "", 1, "", "conn3ction: That moment is yet to come: r11 is yet to come; the head is 1:10"),
         ("rebuild answers", "", 0, "VIEW REVISION LAG STATE DIGEST\nanswers 10 0 following H", ""),
         ("rebuild nothing", "", 1, "", "conn3ction: Not found: no view nothing; this node has answers"),
-        ("--at 15 get", "", 1, "", "conn3ction: Not a moment: \"15\" is not a moment; write r1041, 1:1041, 2026-11-22T10:15:00Z, \
+        ("--at 15 get", "", 2, "", "conn3ction: Not a moment: \"15\" is not a moment; write r1041, 1:1041, 2026-11-22T10:15:00Z, \
          an age such as 40m, 2h, 3d or 1w, or now"),
         ("--at r1 set a.example.local A 10.0.0.1", "", 2, "",
          "conn3ction: --at is for verbs that show a state; this one shows or changes the present"),

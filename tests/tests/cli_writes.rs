@@ -222,7 +222,7 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
         assert!(ran.code == 2 && ran.err.contains(told), "{ran:?}");
     }
     let long = run(&server, &format!("set a.shop.example A 10.0.0.1 -m {}", "x".repeat(1025)), "")?;
-    assert!(long.code == 1 && long.err.contains(": -m has more than 1024 octets\n"), "{long:?}");
+    assert!(long.code == 2 && long.err.contains(": -m has more than 1024 octets\n"), "{long:?}");
     // What `log` of a name recommends works, and undoes nothing else.
     let log = done(&server, "log api.shop.example")?.out;
     let undo = "undo: conn3ction revert r5 --name api.shop.example";

@@ -90,11 +90,11 @@ fn seen(message: &Message) -> (String, BTreeSet<String>) {
     (message.rcode.clone(), message.answer.clone())
 }
 
-/// Compares `found` with the checked-in list in `file`, which `CONN3CTION_BLESS=1` writes anew.
+/// Compares `found` with the checked-in list in `file`, which `TESTS_BLESS=1` writes anew.
 fn listed(file: &str, found: &[String]) -> anyhow::Result<()> {
     let path = root().join("tests/data/corpus").join(file);
     let text = found.join("\n") + "\n";
-    if std::env::var_os("CONN3CTION_BLESS").is_some() {
+    if std::env::var_os("TESTS_BLESS").is_some() {
         std::fs::write(&path, &text)?;
     }
     let checked_in = std::fs::read_to_string(&path)?;

@@ -66,11 +66,11 @@ fn the_log_of_a_name_tells_all_that_changed_its_answer() -> anyhow::Result<()> {
 
     // So does the stream.
     let mut events = Events::follow(server.http, &format!("/events?{answer}&after=r7"), &[])?;
-    assert_eq!(events.next_event()?.0, "8");
-    assert_eq!(events.next_event()?.0, "9");
+    assert_eq!(events.next_event()?.0, "1:8");
+    assert_eq!(events.next_event()?.0, "1:9");
     run(&["set", "other.example.local", "A", "192.0.2.10"])?; // r10
     run(&["set", "*.example.local", "A", "192.0.2.2", "-m", "moved"])?; // r11
-    assert_eq!(events.next_event()?.0, "11");
+    assert_eq!(events.next_event()?.0, "1:11");
 
     for (query, problem) in
         [("answer=true", "malformed"), ("name=a..b", "malformed"), ("name=a&answr=true", "unknown-parameter")]

@@ -149,7 +149,7 @@ fn a_forwarding_cache_with_our_rule_never_serves_the_past_as_the_present() -> an
     let data = tempfile::tempdir()?;
     let (server, first, _) = moved(data.path(), &["--ledger", "memory"])?;
     let free = free_address().port();
-    let tools = std::env::var("CONN3CTION_TOOLS")
+    let tools = std::env::var("TESTS_TOOLS")
         .or_else(|_| std::env::var("HOME").map(|home| home + "/.cache/conn3ction-tools"))?;
     let shipped = std::fs::read_to_string(conn3ction_tests::root().join("deploy/Corefile.secondary"))?;
     let rule = shipped.lines().find(|line| line.contains("0xff49")).expect("the shipped rule");

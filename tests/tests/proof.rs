@@ -36,11 +36,11 @@ fn a_chain_passes_through_what_somebody_kept_of_it_and_through_nothing_else() ->
     }
 
     let forked = verify(&server, &["--anchor", &kept[0], "--anchor", &format!("3:{last}")])?;
-    assert_eq!(forked.code, 1, "{forked:?}");
+    assert_eq!(forked.code, 5, "{forked:?}");
     assert!(forked.err.contains(&format!("does not pass through r3:{last}")), "{forked:?}");
     assert!(forked.err.contains(&format!("hash is {third} now")), "{forked:?}");
     let beyond = verify(&server, &["--anchor", &format!("r6:{last}")])?;
-    assert_eq!(beyond.code, 1, "{beyond:?}");
+    assert_eq!(beyond.code, 5, "{beyond:?}");
     assert!(beyond.err.contains(&format!("the chain ends at r5, before r6:{last}")), "{beyond:?}");
     assert_eq!(verify(&server, &["--anchor", "r3:12"])?.code, 2);
 

@@ -50,7 +50,9 @@ pub struct Node {
 ///
 /// Whatever kept the node from starting; every fault of the settings together.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let config = settings.resolve().map_err(|faults| {
+    let mut faults = crate::config::faults_of_environment();
+    let resolved = settings.resolve().map_err(|found| faults.extend(found));
+    let config = resolved.ok().filter(|_| faults.is_empty()).ok_or_else(|| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
     })?;

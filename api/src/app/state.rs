@@ -347,7 +347,8 @@ impl NodeState {
         file: std::fs::File,
         digest: Hash,
         dry_run: bool,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<(Answer, Vec<json::Warning>), Problem> {
+        caller.ensure_not_create_only()?;
         let expected_revision =
             caller.if_match.map(|token| http::reading::revision(self, &token.to_string())).transpose()?;
         let envelope = Envelope {
@@ -366,11 +367,13 @@ impl NodeState {
             let node = self.clone();
             let planned =
                 tokio::task::spawn_blocking(move || import::plan(node.store.now(), node.epoch(), &envelope, &incoming));
-            return Ok(Answer::Plan(Box::new(planned.await.map_err(internal)??)));
+            return Ok((Answer::Plan(Box::new(planned.await.map_err(internal)??)), Vec::new()));
         }
-        let outcome = import::submit(&self.committer, &self.ledger, &self.store, &envelope, incoming).await;
+        let mut warnings = Vec::new();
+        let outcome =
+            import::submit(&self.committer, &self.ledger, &self.store, &envelope, incoming, &mut warnings).await;
         self.note(&outcome);
-        http::writing::answer(self, outcome).await
+        Ok((http::writing::answer(self, outcome).await?, warnings))
     }
 
     /// A file without a name for a body on its way.

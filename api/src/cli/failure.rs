@@ -57,15 +57,17 @@ impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Refused(problem) => match problem.status {
+                // What was typed makes no sense to the server either.
+                400 => 2,
                 409 | 412 => 3,
                 502..=504 => 4,
                 _ => 1,
             },
             Self::Conflict(_) => 3,
             Self::Usage(_) => 2,
-            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Anchor(_) | Self::Left(_) => 1,
+            Self::NotFound(_) | Self::File { .. } | Self::Serve(_) | Self::Left(_) => 1,
             Self::Unreachable(_) => 4,
-            Self::Mismatch(_) => 5,
+            Self::Mismatch(_) | Self::Anchor(_) => 5,
         })
     }
 

@@ -110,6 +110,13 @@ impl Settings {
 
         let endpoints: Vec<String> =
             self.etcd_endpoints.unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect();
+        for text in &endpoints {
+            let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+            let port = rest.trim_end_matches('/').rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() {
+                fault("etcd-endpoints", format!("{text:?} is no URL with a port, such as http://127.0.0.1:2379"));
+            }
+        }
         let mut read = |setting, path: Option<&Path>| {
             let path = path?;
             match std::fs::read(path) {

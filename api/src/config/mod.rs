@@ -1,6 +1,7 @@
 //! Settings: environment = flag = key of one optional TOML file. Every fault is found before a port is bound.
 
 mod check;
+mod environment;
 mod file;
 
 use std::{borrow::Cow, fmt, net::SocketAddr, path::PathBuf};
@@ -274,3 +275,8 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// The faults of this process's environment: variables that look like settings and are none.
+pub fn faults_of_environment() -> Vec<Fault> {
+    environment::faults(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}

@@ -73,6 +73,7 @@ pub fn decide<S: State + ?Sized>(state: &S, command: &Command) -> Result<Decided
     if let Some(revision) = guard::replay(state, envelope).map_err(Refusal::one)? {
         return Ok(Decided::Unchanged { revision, replayed: true });
     }
+    guard::reached(state, envelope).map_err(Refusal::one)?;
     if let Some(expected) = envelope.expected_revision
         && let Some(refusal) = Refusal::of(guard::changed(state, &command.intent, expected))
     {

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     CnameConflict,
     /// Something in the command's scope changed after the revision expected.
     ChangedSince,
+    /// The ledger has not reached the revision expected.
+    MomentNotYet,
     /// What an event changed was changed again later.
     RevertConflict,
     /// A name in no zone of ours.

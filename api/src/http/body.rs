@@ -63,6 +63,22 @@ pub(super) fn digest(request: &Request) -> Hash {
     Hash::of(head(request).as_bytes())
 }
 
+/// Takes a request that says all it has to say without a body.
+///
+/// # Errors
+///
+/// [`ProblemKind::Malformed`] if it has one: what stands there would do nothing.
+pub(super) async fn none(request: Request) -> Result<(), Problem> {
+    if read(request.into_body(), 0).await.is_ok() {
+        return Ok(());
+    }
+    let item = ProblemError {
+        hint: Some("Conn3ction-Reason says why, If-Match guards".into()),
+        ..ProblemError::pointer("", "this request takes no body")
+    };
+    Err(Problem::new(ProblemKind::Malformed, "the body would be ignored, so nothing was done").with([item]))
+}
+
 fn head(request: &Request) -> String {
     format!("{} {}\n", request.method(), request.uri())
 }

@@ -57,11 +57,23 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
     let number = |text: &str| reading::revision(&node, text);
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {
+        let unfit = ["order", "limit", "to"].into_iter().filter(|parameter| query.text(parameter).is_some());
+        let unfit = unfit.map(|parameter| json::ProblemError::parameter(parameter, "a stream has no end"));
+        let unfit: Vec<_> = unfit.collect();
+        if !unfit.is_empty() {
+            return Err(Problem::new(ProblemKind::UnknownParameter, "a stream goes on for ever").with(unfit));
+        }
         let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(query.text("after"));
-        let after = match last {
-            Some(text) => number(text)?,
-            None => node.head_known(),
+        let head = node.head_known();
+        let after = match (last, query.text("from")) {
+            (Some(text), _) => number(text)?,
+            (None, Some(_)) => Revision(filter.span(&node, &query, head).await?.0.0.saturating_sub(1)),
+            (None, None) => head,
         };
+        if after > head {
+            let detail = format!("{after} is yet to come; the head is {}", node.token(head));
+            return Err(Problem::new(ProblemKind::MomentNotYet, detail));
+        }
         return Ok(follow(node, filter, after).into_response());
     }
     // Which events are of a name is known from the answers, which may be behind the ledger.
@@ -172,7 +184,7 @@ fn backward(node: Shared, from: Revision, to: Revision) -> impl Stream<Item = Re
     })
 }
 
-/// Server-sent events from the one after `after`, for ever or until the node stops; the id is the revision.
+/// Server-sent events from the one after `after`, for ever or until the node stops; the id is `epoch:revision`.
 fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
     let stop = node.stop.clone();
     let stream = node.ledger.follow(after).filter_map(move |event| {
@@ -189,13 +201,15 @@ fn follow(node: Shared, filter: Filter, after: Revision) -> Sse<impl Stream<Item
             match row {
                 Ok(row) => {
                     let row = row?;
-                    SseEvent::default().id(row.revision.to_string()).event("event").json_data(row).ok()
+                    SseEvent::default().id(format!("{}:{}", row.epoch, row.revision)).event("event").json_data(row).ok()
                 }
                 Err(problem) => Some(SseEvent::default().event("problem").data(problem.detail)),
             }
             .map(Ok)
         }
     });
+    // A sign of life at once, so that the answer's head goes out and nobody takes a quiet stream for a hung one.
+    let stream = futures::stream::iter([Ok(SseEvent::default().comment(""))]).chain(stream);
     // Around it all: a stop need not wait for what an event waits for.
     let stream = stream.take_until(stop.cancelled_owned());
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
@@ -222,11 +236,36 @@ pub(super) async fn changes(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    reading::wait(&node, &Query::parse(&uri, &[])?).await?;
+    let query = Query::parse(&uri, &["limit", "after"])?;
+    reading::wait(&node, &query).await?;
     let event = node.event(reading::revision(&node, &rev)?).await?;
-    let header = event.header.clone();
-    let pages = node.deltas(event).map(move |deltas| Ok(deltas?.iter().map(|delta| change(&header, delta)).collect()));
-    Ok(list::stream(Format::accepted(&headers), pages))
+    let (header, format) = (event.header.clone(), Format::accepted(&headers));
+    let after = match query.text("after").map(str::parse::<usize>) {
+        None => 0,
+        Some(Ok(after)) => after,
+        Some(Err(_)) => {
+            return Err(Problem::new(ProblemKind::Malformed, "after is how many changes were read already"));
+        }
+    };
+    let mut passed = 0usize;
+    let mut pages = node.deltas(event).map(move |deltas| {
+        let deltas = deltas?;
+        let rest = deltas.get(after.saturating_sub(passed)..).unwrap_or_default();
+        passed += deltas.len();
+        Ok(rest.iter().map(|delta| change(&header, delta)).collect())
+    });
+    let Some(limit) = query.limit()? else { return Ok(list::stream(format, pages)) };
+    let mut rows: Vec<json::ChangeJson> = Vec::new();
+    while rows.len() <= limit
+        && let Some(page) = pages.next().await
+    {
+        let page: Result<Vec<_>, Problem> = page;
+        rows.extend(page?);
+    }
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let response = list::whole(format, &rows);
+    Ok(if more { list::next_page(response, &uri, &[("after", (after + limit).to_string())]) } else { response })
 }
 
 /// A delta as JSON; it names its zone by its place in the header.

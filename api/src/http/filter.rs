@@ -90,6 +90,18 @@ impl Filter {
                 (Place::Time(time), _) => self.until = Some(time),
             }
         }
+        let is_backward = match (self.since, self.until) {
+            (Some(since), Some(until)) => since > until,
+            // Where only one of them is a time, what lies between is for the ledger to say.
+            (Some(_), None) | (None, Some(_)) => false,
+            (None, None) => query.text("from").is_some() && query.text("to").is_some() && from > to,
+        };
+        if is_backward {
+            let item = json::ProblemError::parameter("from", "is after `to`");
+            return Err(
+                Problem::new(ProblemKind::Malformed, "`from` is after `to`, so no event lies between").with([item])
+            );
+        }
         Ok((from, to))
     }
 

@@ -31,19 +31,25 @@ pub enum Format {
 }
 
 impl Format {
-    /// What `Accept` asks for; a JSON array if it asks for nothing that we have.
+    /// What `Accept` asks for most (RFC 9110 section 12.5.1); a JSON array if it asks for nothing that we have.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let wanted = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
-        for range in wanted {
-            match range {
-                "application/x-ndjson" => return Self::NdJson,
-                "text/csv" => return Self::Csv,
-                "application/json" => return Self::Json,
-                _ => {}
+        let mut best = (0.0, Self::Json);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let format = match parts.next() {
+                Some("application/x-ndjson") => Self::NdJson,
+                Some("text/csv") => Self::Csv,
+                Some("application/json") => Self::Json,
+                _ => continue,
+            };
+            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse().ok()).unwrap_or(1.0);
+            // Of what is wanted as much the first counts.
+            if weight > best.0 {
+                best = (weight, format);
             }
         }
-        Self::Json
+        best.1
     }
 
     const fn media_type(self) -> &'static str {
@@ -180,6 +186,21 @@ mod tests {
         const COLUMNS: &[&str] = &["text", "number"];
         fn cells(&self) -> Vec<String> {
             vec![self.0.into(), self.1.to_string()]
+        }
+    }
+
+    #[test]
+    fn the_format_that_is_wanted_most_is_given() {
+        for (accept, format) in [
+            ("", Format::Json),
+            ("*/*", Format::Json),
+            ("text/csv", Format::Csv),
+            ("text/csv;q=0", Format::Json),
+            ("application/json;q=0.1, text/csv;q=0.9", Format::Csv),
+            ("application/x-ndjson, text/csv", Format::NdJson),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Format::accepted(&headers), format, "{accept}");
         }
     }
 

@@ -111,7 +111,7 @@ async fn sets(node: &Shared, section: Vec<TracedRecord>) -> Result<Vec<json::Rec
         };
         let covers = (key.covered != RecordType(0)).then(|| key.covered.to_string());
         let (rtype, values, ttl) = (record.rtype.to_string(), vec![text], record.ttl);
-        sets.push((key, json::Record { name, rtype, values, ttl, covers, zone: None, event }));
+        sets.push((key, json::Record { name, rtype, values, ttl, covers, zone: None, revision: None, event }));
     }
     Ok(sets.into_iter().map(|(_, set)| set).collect())
 }

@@ -83,6 +83,11 @@ impl Reading {
         self.asked().map(|asked| format!(" as of {asked}")).unwrap_or_default()
     }
 
+    /// Whether it speaks for a point in time, at which each zone has a revision of its own.
+    pub(crate) fn is_by_time(&self) -> bool {
+        matches!(self.moment.place, Place::Time(_))
+    }
+
     /// The state that is named as the one that answered.
     pub(crate) fn revision(&self) -> Revision {
         self.revision

@@ -52,6 +52,19 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
         return Err(absent::zone(&node, &reading, zone).await);
     }
     let start = query.text("after").map(Place::parse).transpose()?;
+    // At a point in time every zone has a revision of its own: that of one zone stands in the header.
+    let mut reading = reading;
+    let mut of_zones = reading.is_by_time();
+    if let Some(zone) = filter.zone.as_ref().and_then(|zone| view.zone(zone)) {
+        (reading, of_zones) = (reading.within(&zone), false);
+    }
+    let take = move |cursor: &mut Cursor, view: &View, limit| {
+        let mut page = take(cursor, view, limit);
+        for found in page.iter_mut().filter(|_| of_zones) {
+            found.record.revision = view.zone(&found.place.zone).map(|zone| zone.last_change().0);
+        }
+        page
+    };
     let mut cursor = Cursor::new(&view, filter, start);
     let mut next = None;
     let pages = if limit == usize::MAX {
@@ -136,11 +149,14 @@ async fn one(node: &Shared, name: Name, rtype: Option<RecordType>, uri: &Uri) ->
 fn several(name: &Name, found: &[Found]) -> Problem {
     let errors = found.iter().map(|found| {
         let record = &found.record;
-        let covers = record.covers.as_ref().map(|covers| format!("?covers={covers}")).unwrap_or_default();
+        let covers = record.covers.as_ref().map(|covers| format!("covers={covers}"));
+        let zone = record.zone.as_ref().map(|zone| format!("zone={}", path::encode(zone)));
+        let narrowed: Vec<String> = covers.into_iter().chain(zone).collect();
+        let query = if narrowed.is_empty() { String::new() } else { format!("?{}", narrowed.join("&")) };
         let zone = record.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();
         json::ProblemError {
             detail: format!("{}{zone}", record.rtype),
-            hint: Some(format!("/records/{}/{}{covers}", path::segment(&record.name), record.rtype)),
+            hint: Some(format!("/records/{}/{}{query}", path::segment(&record.name), record.rtype)),
             ..json::ProblemError::default()
         }
     });
@@ -149,11 +165,13 @@ fn several(name: &Name, found: &[Found]) -> Problem {
 
 pub(super) async fn create(
     State(node): State<Shared>,
-    Extension(caller): Extension<Caller>,
+    Extension(mut caller): Extension<Caller>,
     uri: Uri,
     JsonBody { value: post, digest }: JsonBody<json::RecordInput>,
 ) -> Result<Response, Problem> {
     let query = Query::of_write(&uri, &["dry_run"])?;
+    // It does nothing else.
+    caller.create_only = false;
     let raw = RawChange {
         pointer: String::new(),
         zone: post.zone.as_deref(),
@@ -197,7 +215,7 @@ fn missing(member: &str) -> Problem {
 
 async fn replace(
     State(node): State<Shared>,
-    Extension(caller): Extension<Caller>,
+    Extension(mut caller): Extension<Caller>,
     name: &str,
     rtype: Option<&str>,
     uri: &Uri,
@@ -222,7 +240,7 @@ async fn replace(
         ttl: put.ttl.map(u64::from),
         values: &put.values,
     };
-    let op = if caller.create_only { Op::Create } else { Op::Set };
+    let op = if std::mem::take(&mut caller.create_only) { Op::Create } else { Op::Set };
     let change = input::change(op, &raw).map_err(writing::refused)?;
     let expected = put.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
     let order = Order { caller, reason: put.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
@@ -318,6 +336,7 @@ async fn remove(
         values: Values::NONE,
     };
     let digest = body::digest(&request);
+    body::none(request).await?;
     let order = Order { caller, reason: None, expected: None, digest, source: "rest", dry_run: query.flag("dry_run")? };
     let dry_run = order.dry_run;
     let answer = writing::submit(&node, order, Intent::ChangeRecords(vec![change])).await?;

@@ -57,6 +57,26 @@ pub struct Caller {
     pub create_only: bool,
 }
 
+impl Caller {
+    /// For requests that cannot be asked to create only, or that have seen to it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProblemKind::UnknownParameter`] if that is asked for all the same.
+    pub(crate) fn ensure_not_create_only(&self) -> Result<(), Problem> {
+        if !self.create_only {
+            return Ok(());
+        }
+        let item = ProblemError {
+            header: Some("if-none-match".into()),
+            detail: "* asks to create one record set or zone, which this request is not about".into(),
+            hint: Some("in a change set the op `create` says so for each set".into()),
+            ..ProblemError::default()
+        };
+        Err(Problem::new(ProblemKind::UnknownParameter, "nothing was done").with([item]))
+    }
+}
+
 /// Gives each request its id and span, checks its headers and who sends it.
 pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next: Next) -> Response {
     let request_id = request
@@ -140,7 +160,10 @@ fn caller(node: &Shared, request: &Request, request_id: String) -> Result<Caller
     same_origin(headers)?;
     let (actor, access) = identify(node, headers)?;
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if writes && access < Access::Write {
+    // Whoever has a token to read may plan. Every route that writes refuses the parameter twice, or where it makes no plan.
+    let plans = actor.auth == Auth::Token
+        && request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "dry_run=true"));
+    if writes && !plans && access < Access::Write {
         return Err(match actor.auth {
             Auth::Token => Problem::new(ProblemKind::Forbidden, "this token may read only"),
             Auth::None => Problem::new(ProblemKind::TokenNeeded, "writes need a token here"),

@@ -49,7 +49,7 @@ pub(super) async fn restore(
         // Every zone has its own revision at a point in time.
         Place::Time(_) => moment.view.last_change(&zone).unwrap_or(moment.view.version()).into(),
     };
-    let restore = Restore { part: Part { zone, within }, then: moment.view, of };
+    let restore = Restore { part: Part { zone, within }, then: moment.view, of, to: asked.to.clone() };
     let expected = asked.expected_revision.as_ref().map(|text| reading::revision(&node, text)).transpose()?;
     let order = Order { caller, reason: asked.reason.clone(), expected, digest, source: "rest", dry_run };
     let envelope = writing::envelope(&node, order)?;

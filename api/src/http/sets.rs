@@ -124,6 +124,9 @@ impl Cursor {
             true
         };
         if let Some(name) = &self.filter.name {
+            if self.filter.under.as_ref().is_some_and(|under| !name.is_at_or_below(under)) {
+                return;
+            }
             zone.owner(name).into_iter().for_each(|node| {
                 owner(node);
             });

@@ -3,18 +3,18 @@
 use std::io::{Seek, Write};
 
 use axum::{
-    Extension,
+    Extension, Json,
     body::Body,
     extract::{Path, Request, State},
-    http::{HeaderValue, Uri, header},
-    response::Response,
+    http::{HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
 };
 use conn3ction_schemas::event::Hash;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Shared, absent, apply_to, body,
+    Shared, absent, apply_to, body, events,
     problem::{Problem, ProblemKind},
     query::Query,
     reading::{self, Reading},
@@ -106,11 +106,16 @@ pub(super) async fn import(
     }
     let alone = spool.alone.take().map(|digest| Hash(digest.finalize().into()));
     let (file, digest) = spool.finish()?;
-    let mut answer = node.import(caller, apex.clone(), mode, file, digest, dry_run).await?;
+    let (mut answer, warnings) = node.import(caller, apex.clone(), mode, file, digest, dry_run).await?;
     if let (Answer::Plan(plan), Some(file)) = (&mut answer, alone) {
         plan.apply_to = Some(apply_to::import(&apex, mode, file, plan));
     }
     node.shown(answer.revision()).await?;
+    if let Answer::Committed(event) = &answer {
+        let mut row = events::alone(&node, event).await?;
+        row.warnings = warnings;
+        return Ok(answer.stamp(&node, (StatusCode::CREATED, Json(row)).into_response()));
+    }
     answer.into_response(&node).await
 }
 

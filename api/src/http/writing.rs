@@ -153,9 +153,10 @@ pub(crate) async fn submit(node: &Shared, order: Order, intent: Intent) -> Resul
 ///
 /// # Errors
 ///
-/// The revision expected is none of this ledger, or it is given twice.
+/// The revision expected is none of this ledger, or it is given twice; the request can not be asked to create only.
 pub(super) fn envelope(node: &Shared, order: Order) -> Result<Envelope, Problem> {
     let caller = order.caller;
+    caller.ensure_not_create_only()?;
     let expected = match (order.expected, caller.if_match) {
         (Some(body), None) => Some(body),
         (None, Some(token)) => Some(reading::revision(node, &token.to_string())?),
@@ -259,6 +260,7 @@ impl From<Refusal> for Problem {
             RefusalKind::TypeNeeded => ProblemKind::TypeNeeded,
             RefusalKind::CnameConflict => ProblemKind::CnameConflict,
             RefusalKind::ChangedSince => ProblemKind::ChangedSince,
+            RefusalKind::MomentNotYet => ProblemKind::MomentNotYet,
             RefusalKind::RevertConflict => ProblemKind::RevertConflict,
             RefusalKind::OutsideZones => ProblemKind::OutsideZones,
             RefusalKind::ZoneRule => ProblemKind::ZoneRule,

@@ -122,6 +122,7 @@ pub(super) async fn delete(
     let query = Query::of_write(request.uri(), &["dry_run"])?;
     let apex = path_name(&zone)?;
     let digest = body::digest(&request);
+    body::none(request).await?;
     let order = Order { caller, reason: None, expected: None, digest, source: "rest", dry_run: query.flag("dry_run")? };
     let dry_run = order.dry_run;
     let answer = writing::submit(&node, order, Intent::DeleteZone(apex)).await?;

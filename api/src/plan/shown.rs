@@ -48,6 +48,11 @@ impl Findings {
         }
     }
 
+    /// The warnings alone.
+    pub fn into_warnings(self) -> Vec<json::Warning> {
+        self.warnings
+    }
+
     /// The changes counted.
     pub fn change_count(&self) -> u64 {
         self.change_count

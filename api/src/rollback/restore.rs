@@ -26,6 +26,8 @@ pub struct Restore {
     pub then: View,
     /// The revision that the zone stood at then.
     pub of: Revision,
+    /// The moment as it was asked for.
+    pub to: String,
 }
 
 impl Restore {
@@ -42,7 +44,7 @@ impl Restore {
             return refuse(RefusalKind::ZoneNotFound, format!("{shown} never was a zone here"), "GET /zones".into());
         }
         if self.then.zone(zone).is_none() {
-            let detail = format!("{shown} did not exist at {}, so there is nothing to bring back", self.of);
+            let detail = format!("{shown} did not exist at {}, so there is nothing to bring back", self.to);
             return refuse(
                 RefusalKind::ZoneRule,
                 detail,

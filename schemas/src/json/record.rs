@@ -27,6 +27,9 @@ pub struct Record {
     /// The zone, when another zone of ours holds the same name and type, or when the event is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// As of a point in time over several zones: the last revision of its zone by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
     /// Where the set came from, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventNote>,
@@ -89,7 +92,7 @@ impl Record {
     pub fn new(owner: &Name, key: SetKey, set: &RecordSet) -> Self {
         let SetJson { ttl, values } = SetJson::new(key.rtype, set);
         let (rtype, covers) = key_texts(key);
-        Self { name: owner.without_dot(), rtype, values, ttl, covers, zone: None, event: None }
+        Self { name: owner.without_dot(), rtype, values, ttl, covers, zone: None, revision: None, event: None }
     }
 }
 

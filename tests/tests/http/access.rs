@@ -27,6 +27,9 @@ fn with_a_token_file_writes_need_a_token_and_its_actor_goes_into_the_event() -> 
         ("POST /records", &[("Authorization", "Bearer look")], 403, "forbidden"),
         ("POST /records", &[("Authorization", "Bearer wrong")], 401, "token-needed"),
         ("POST /records?dry_run=true", &[], 401, "token-needed"),
+        ("POST /records?dry_run=true", &[("Authorization", "Bearer look")], 200, ""),
+        ("POST /records?dry_run=true&dry_run=false", &[("Authorization", "Bearer look")], 400, "malformed"),
+        ("POST /records?dry_run=false", &[("Authorization", "Bearer look")], 403, "forbidden"),
         ("POST /records", &[("Authorization", "bearer s3cret"), ("Conn3ction-Actor", "somebody-else")], 201, ""),
     ];
     for (line, headers, status, kind) in cases {

@@ -242,8 +242,8 @@ fn a_dry_run_of_every_write_tells_the_plan_and_writes_nothing() -> anyhow::Resul
             "{method} {dry}: {plan}"
         );
         assert_eq!(plan["decided_at"], "1:2", "{plan}");
-        // A zone is deleted without a body; `If-Match` guards it.
-        let is_bodiless = target == "/zones/example.local";
+        // A zone is deleted without a body, a file is one of its own; `If-Match` guards both.
+        let is_bodiless = target == "/zones/example.local" || target.contains("/import");
         let expected = if is_bodiless { Value::Null } else { "1:2".into() };
         assert_eq!(plan["apply"]["expected_revision"], expected, "{plan}");
         for member in ["revision", "time", "hash"] {
@@ -302,5 +302,33 @@ fn a_zone_needs_only_its_name() -> anyhow::Result<()> {
     assert_eq!(send(&server, "DELETE /zones/full.example", &[], "")?.status, 204);
     assert_eq!(get(&server, "/zones/full.example")?.status, 404);
     assert_eq!(send(&server, "POST /zones", &[], full)?.json()["serial"], 3);
+    Ok(())
+}
+
+#[test]
+fn an_import_tells_what_its_plan_warned_of() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    let file = "a 60 A 10.0.0.1\na 30 A 10.0.0.2\n";
+    for target in ["/zones/example.local/import?dry_run=true", "/zones/example.local/import"] {
+        let answer = send(&server, &format!("POST {target}"), &[], file)?;
+        assert!([200, 201].contains(&answer.status), "{answer:?}");
+        assert_eq!(answer.json()["warnings"][0]["type"], "mixed-ttls", "{}", answer.body);
+    }
+    Ok(())
+}
+
+#[test]
+fn at_a_time_each_record_says_the_revision_of_its_zone() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    send(&server, "POST /zones", &[], r#"{"name":"other.test"}"#)?; // r2
+    put(&server, "a.example.local", "A", "10.0.0.1")?; // r3
+    let time = get(&server, "/events/3")?.json()["time"].as_str().unwrap_or_default().to_owned();
+    let of = |query: &str| get(&server, &format!("/records?at={time}{query}"));
+    let all = of("")?;
+    let revisions: Vec<_> = all.json().as_array().expect("rows").iter().map(|row| row["revision"].clone()).collect();
+    assert_eq!(revisions, [3, 3, 3, 2, 2], "{}", all.body);
+    let one = of("&zone=other.test")?;
+    assert_eq!(one.header("conn3ction-revision"), "1:2");
+    assert!(one.json()[0].get("revision").is_none(), "{}", one.body);
     Ok(())
 }
