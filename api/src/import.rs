@@ -200,6 +200,7 @@ pub async fn submit<H: StateAtHead>(
 
 fn unchanged(state: &Live, envelope: &Envelope, apex: &Name) -> Result<(), Refusal> {
     let Some(expected) = envelope.expected_revision else { return Ok(()) };
+    crate::decide::check_reached(state, expected)?;
     match state.changed_since(crate::decide::Scope::Zone(apex), expected) {
         Some(actual) => Err(Refusal::one(Refusal::changed_since("", &apex.without_dot(), expected, actual))),
         None => Ok(()),

@@ -60,6 +60,8 @@ pub struct Trail {
     is_exact: bool,
     /// Where to look next; `None` before the first version.
     next: Option<Version>,
+    /// Nothing earlier is looked for.
+    since: Version,
     /// The last turn of each point, as long as it is not later than `next`.
     known: HashMap<Point, Option<Step>>,
 }
@@ -93,7 +95,13 @@ impl Trail {
 
     fn new(view: &View, name: &Name, rtype: Option<RecordType>, is_exact: bool) -> Self {
         let (next, known) = (Some(view.version()), HashMap::new());
-        Self { view: view.clone(), name: name.clone(), rtype, is_exact, next, known }
+        Self { view: view.clone(), name: name.clone(), rtype, is_exact, next, since: Version(0), known }
+    }
+
+    /// The turns at `version` and later alone.
+    #[must_use]
+    pub fn since(self, version: Version) -> Self {
+        Self { since: version, ..self }
     }
 
     /// What the answer at `view` depends on.
@@ -230,7 +238,7 @@ impl Iterator for Trail {
 
     fn next(&mut self) -> Option<Turn> {
         loop {
-            let turn = self.candidate()?;
+            let turn = self.candidate().filter(|turn| turn.version >= self.since)?;
             if self.is_exact || self.changes_answer(&turn) {
                 return Some(turn);
             }

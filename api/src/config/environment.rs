@@ -9,8 +9,9 @@ use crate::http::nearest;
 const OTHERS: [&str; 6] =
     ["CONN3CTION_URL", "CONN3CTION_TOKEN", "CONN3CTION_DATA", "CONN3CTION_NAME", "CONN3CTION_TYPE", "CONN3CTION_AT"];
 
-/// A fault for each of `names` that begins as only ours do and is not ours. Where a service of Kubernetes has our name,
-/// every container near it is given `CONN3CTION_SERVICE_HOST`, `CONN3CTION_PORT` and their like: these are let pass.
+/// A fault for each of `names` that begins as only ours do and is not ours. Where the name of a service of Kubernetes begins
+/// with ours, every container near it is given `CONN3CTION_DNS_SERVICE_HOST`, `CONN3CTION_PORT_53_UDP` and their like: these
+/// are let pass.
 pub(super) fn faults(names: impl Iterator<Item = String>) -> Vec<Fault> {
     let settings = Settings::augment_args(Command::new("conn3ction"));
     let known = settings.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
@@ -18,7 +19,8 @@ pub(super) fn faults(names: impl Iterator<Item = String>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for name in names {
         let Some(rest) = name.strip_prefix("CONN3CTION_") else { continue };
-        let of_a_service = rest.starts_with("PORT") || rest.starts_with("SERVICE_");
+        let words: Vec<&str> = rest.split('_').collect();
+        let of_a_service = words.contains(&"PORT") || words.contains(&"SERVICE");
         if of_a_service || known.contains(&name.as_str()) {
             continue;
         }
@@ -40,9 +42,14 @@ mod tests {
         let misspelt = told("CONN3CTION_LEDGR").expect("a fault");
         assert!(misspelt.contains("did you mean CONN3CTION_LEDGER?"), "{misspelt}");
         assert!(told("CONN3CTION_HOT_FLOOR").is_some());
-        for fine in
-            ["CONN3CTION_LEDGER", "CONN3CTION_DATA", "CONN3CTION_PORT_8080_TCP", "CONN3CTION_SERVICE_HOST", "PATH"]
-        {
+        for fine in [
+            "CONN3CTION_LEDGER",
+            "CONN3CTION_DATA",
+            "CONN3CTION_PORT_8080_TCP",
+            "CONN3CTION_DNS_SERVICE_HOST",
+            "CONN3CTION_DNS_PORT",
+            "PATH",
+        ] {
             assert_eq!(told(fine), None, "{fine}");
         }
     }

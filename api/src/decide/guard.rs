@@ -24,15 +24,13 @@ pub(super) fn replay<S: State + ?Sized>(state: &S, envelope: &Envelope) -> Resul
 }
 
 /// A revision that is yet to come guards nothing: it was mistyped, or is of another ledger.
-pub(super) fn reached<S: State + ?Sized>(state: &S, envelope: &Envelope) -> Result<(), BadItem> {
+pub(super) fn reached<S: State + ?Sized>(state: &S, expected: Revision) -> Result<(), BadItem> {
     let head = state.revision();
-    match envelope.expected_revision.filter(|expected| *expected > head) {
-        None => Ok(()),
-        Some(expected) => {
-            let detail = format!("{expected} is yet to come; the head is {head}");
-            Err(BadItem::at(RefusalKind::MomentNotYet, "", detail).hint("the revision that a read or a plan named"))
-        }
+    if expected <= head {
+        return Ok(());
     }
+    let detail = format!("{expected} is yet to come; the head is {head}");
+    Err(BadItem::at(RefusalKind::MomentNotYet, "", detail).hint("the revision that a read or a plan named"))
 }
 
 /// All that changed in the command's own scope after `expected`.

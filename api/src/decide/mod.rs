@@ -73,11 +73,8 @@ pub fn decide<S: State + ?Sized>(state: &S, command: &Command) -> Result<Decided
     if let Some(revision) = guard::replay(state, envelope).map_err(Refusal::one)? {
         return Ok(Decided::Unchanged { revision, replayed: true });
     }
-    guard::reached(state, envelope).map_err(Refusal::one)?;
-    if let Some(expected) = envelope.expected_revision
-        && let Some(refusal) = Refusal::of(guard::changed(state, &command.intent, expected))
-    {
-        return Err(refusal);
+    if let Some(expected) = envelope.expected_revision {
+        check_unchanged(state, &command.intent, expected)?;
     }
     if let Intent::Planned(planned) = &command.intent {
         return planned.settle(state).map(|zones| Decided::Planned(zones, planned.clone()));
@@ -150,12 +147,22 @@ pub fn put_back<S: State + ?Sized>(
     Ok(work.finish(kind, warnings))
 }
 
-/// All that changed in the command's own scope after `expected`.
+/// That `expected` is not yet to come.
+///
+/// # Errors
+///
+/// The refusal that says so.
+pub(crate) fn check_reached<S: State + ?Sized>(state: &S, expected: Revision) -> Result<(), Refusal> {
+    guard::reached(state, expected).map_err(Refusal::one)
+}
+
+/// That nothing in the command's own scope changed after `expected`, which is not yet to come.
 ///
 /// # Errors
 ///
 /// The refusal that says so.
 pub fn check_unchanged<S: State + ?Sized>(state: &S, intent: &Intent, expected: Revision) -> Result<(), Refusal> {
+    check_reached(state, expected)?;
     Refusal::of(guard::changed(state, intent, expected)).map_or(Ok(()), Err)
 }
 

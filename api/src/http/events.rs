@@ -64,7 +64,8 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
             return Err(Problem::new(ProblemKind::UnknownParameter, "a stream goes on for ever").with(unfit));
         }
         let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(query.text("after"));
-        let head = node.head_known();
+        // Another node may have shown what this one has not seen yet.
+        let head = node.ledger.head().await.map_or_else(|_| node.head_known(), |head| head.revision);
         let after = match (last, query.text("from")) {
             (Some(text), _) => number(text)?,
             (None, Some(_)) => Revision(filter.span(&node, &query, head).await?.0.0.saturating_sub(1)),

@@ -27,7 +27,7 @@ pub(super) fn pages(
     is_descending: bool,
 ) -> impl Stream<Item = Result<Vec<json::EventJson>, Problem>> + Send + use<> {
     let view = node.store.at(to.into());
-    let mut trail = trail(&view, name, &filter).take_while(move |turn| Revision::from(turn.version) >= from);
+    let mut trail = trail(&view, name, &filter).since(from.into());
     // Oldest first they have to be known before the first is given out: revisions only, what changed is found again.
     let turns: Box<dyn Iterator<Item = Turn> + Send> = if is_descending {
         Box::new(trail)
@@ -73,8 +73,7 @@ pub(super) async fn at(
     name: &Name,
     revision: Revision,
 ) -> Result<Option<json::EventJson>, Problem> {
-    let turn = trail(&node.store.at(revision.into()), name, filter).next();
-    match turn.filter(|turn| Revision::from(turn.version) == revision) {
+    match trail(&node.store.at(revision.into()), name, filter).since(revision.into()).next() {
         Some(turn) => row(node, filter, turn).await,
         None => Ok(None),
     }

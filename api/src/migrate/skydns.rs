@@ -60,14 +60,15 @@ pub(super) fn take(gathering: &mut Gathering, services: &[(&str, &str, &[u8])]) 
         let is_value = !parent.is_empty() && beside.get(parent) == Some(&true) && !above.contains(&path[..]);
         if is_value {
             joined.entry(parent.to_vec()).or_default().push(dotted(path));
-            add(gathering, key, parent, &service);
+            add(gathering, key, parent, &service, |_| true);
             continue;
         }
-        add(gathering, key, path, &service);
-        if parent.len() > 1 && !service.host.is_empty() && (service.mail || service.port > 0) {
+        add(gathering, key, path, &service, |_| true);
+        let is_asked_above = |rtype| matches!(rtype, RecordType::MX | RecordType::SRV);
+        let answers = !service.host.is_empty() || !service.text.is_empty();
+        if parent.len() > 1 && answers && add(gathering, key, parent, &service, is_asked_above) {
             let note = format!("taken at {}, too, where the plugin answers with it", dotted(parent));
             gathering.notes.push(((*key).into(), note));
-            add(gathering, key, parent, &service);
         }
     }
     for (parent, names) in joined {
@@ -82,21 +83,32 @@ fn dotted(path: &[&str]) -> String {
     path.iter().rev().copied().collect::<Vec<_>>().join(".")
 }
 
-/// Adds what `service` stands for at the name of `path`.
-fn add(gathering: &mut Gathering, key: &str, path: &[&str], service: &Service) {
+/// Adds what `service` stands for at the name of `path`, of the types that are wanted; whether there was any.
+fn add(
+    gathering: &mut Gathering,
+    key: &str,
+    path: &[&str],
+    service: &Service,
+    is_wanted: impl Fn(RecordType) -> bool,
+) -> bool {
     let Ok(owner) = dotted(path).parse::<Name>() else {
-        return gathering.leave(key, "the key's segments make no name");
+        gathering.leave(key, "the key's segments make no name");
+        return false;
     };
     if service.host.is_empty() && service.text.is_empty() {
-        return gathering.leave(key, "neither a host nor a text: it answers nothing");
+        gathering.leave(key, "neither a host nor a text: it answers nothing");
+        return false;
     }
     let ttl = Ttl::from_secs(if service.ttl == 0 { DEFAULT_TTL } else { service.ttl }).ok();
-    for (rtype, text) in records(&owner, service) {
+    let mut is_any = false;
+    for (rtype, text) in records(&owner, service).into_iter().filter(|(rtype, _)| is_wanted(*rtype)) {
+        is_any = true;
         match Rdata::parse(rtype, &text, None) {
             Ok(rdata) => gathering.add(key, owner.clone(), rtype, ttl, vec![rdata]),
             Err(error) => gathering.leave(key, format!("{rtype} {text}: {}", error.detail)),
         }
     }
+    is_any
 }
 
 /// Segments that writers put behind a name: `x1`, `V1`, a number, or ExternalDNS's eight hex digits.

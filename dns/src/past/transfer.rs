@@ -59,7 +59,11 @@ impl Transferred {
 /// cannot be asked, which [`answer`](super::answer) explains.
 pub(crate) fn transferred(history: Option<&History>, live: &View, packet: &[u8], peer: IpAddr) -> Option<Transferred> {
     let Parsed::Query(query) = parse(packet) else { return Some(Transferred::live(live)) };
-    let asked = query.edns.and_then(|edns| Asked::read(edns.options).moment);
+    let asked = query.edns.map_or_else(Asked::default, |edns| Asked::read(edns.options));
+    if asked.is_torn {
+        return None;
+    }
+    let asked = asked.moment;
     let Some(history) = history else {
         return asked.is_none_or(<[u8]>::is_empty).then(|| Transferred::live(live));
     };

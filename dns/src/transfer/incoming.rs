@@ -19,6 +19,7 @@ pub struct Incoming {
     id: u16,
     /// The number of a record stands for its line.
     records: Vec<zonefile::Record>,
+    octets: u64,
     is_whole: bool,
 }
 
@@ -28,7 +29,7 @@ const CLASS_IN: u16 = 1;
 impl Incoming {
     /// Nothing of `zone` has come yet; `id` is the question's.
     pub fn new(zone: Name, id: u16) -> Self {
-        Self { zone, id, records: Vec::new(), is_whole: false }
+        Self { zone, id, records: Vec::new(), octets: 0, is_whole: false }
     }
 
     /// Takes the next message; true when the zone is whole.
@@ -59,6 +60,7 @@ impl Incoming {
             // With the highest bit set it counts as 0 (RFC 2181 section 8).
             let ttl = Some(Ttl::from_secs(record.ttl).unwrap_or(Ttl::ZERO));
             let rtype = record.rtype;
+            self.octets += (owner.as_wire().len() + rdata.as_wire().len() + size_of::<zonefile::Record>()) as u64;
             self.records.push(zonefile::Record { line: number, column: 1, owner, ttl, rtype, rdata });
         }
         Ok(self.is_whole)
@@ -67,6 +69,11 @@ impl Incoming {
     /// The records, as they came; the SOA is the first and the last of them if they are whole.
     pub fn into_records(self) -> Vec<zonefile::Record> {
         self.records
+    }
+
+    /// What the records take in memory, about: names that a message points to are whole here.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// How many records came.

@@ -18,7 +18,7 @@ pub struct Limits {
     pub message: Duration,
     /// In all.
     pub whole: Duration,
-    /// Octets of all messages.
+    /// Octets that all records take in memory, about.
     pub octets: u64,
 }
 
@@ -43,7 +43,6 @@ pub async fn pull(server: SocketAddr, zone: &Name, limits: Limits) -> Result<Vec
         let id = fresh_id();
         let mut stream = ask(server, id, zone, RecordType::AXFR, limits).await?;
         let mut incoming = Incoming::new(zone.clone(), id);
-        let mut octets = 0;
         loop {
             let message = match read(&mut stream, limits).await {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && incoming.count() > 0 => {
@@ -51,11 +50,11 @@ pub async fn pull(server: SocketAddr, zone: &Name, limits: Limits) -> Result<Vec
                 }
                 message => message?,
             };
-            octets += message.len() as u64;
-            if octets > limits.octets {
+            let is_whole = incoming.take(&message)?;
+            if incoming.octets() > limits.octets {
                 return Err(BadAnswer(format!("sends more than {} octets", limits.octets)).into());
             }
-            if incoming.take(&message)? {
+            if is_whole {
                 return Ok(incoming.into_records());
             }
         }

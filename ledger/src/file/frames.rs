@@ -75,11 +75,13 @@ impl Frames {
                 Err(error) => return Err(error.into()),
             }
         };
+        // Asked before the length is: a segment that is being ended is cut first, and only then says that it has no end.
+        let durable = segment.end();
         let there = match &source {
             Source::Plain(file) => file.len()?,
             Source::Packed(packed) => packed.len(),
         };
-        let end = segment.end().min(there);
+        let end = durable.min(there);
         Ok(Self { source, offset: 0, end, window: Bytes::new(), window_at: 0, sparing: false })
     }
 

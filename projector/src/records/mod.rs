@@ -164,6 +164,8 @@ impl RecordsView {
                     Fault::Copy(error @ CopyError::Damaged { .. }) => {
                         tracing::warn!(view = "records", error = chain(&error), "dropped, and made anew");
                         remove(&self.directory);
+                        // Should it come out damaged again, not without end.
+                        tokio::time::sleep(RETRY).await;
                         continue;
                     }
                     Fault::Copy(error @ CopyError::Unavailable(..)) => {

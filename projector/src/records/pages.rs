@@ -9,8 +9,12 @@ use zstd::bulk::{Compressor, Decompressor};
 /// The most record sets in a page. One change packs its whole page anew, so more would make single changes dear.
 const MOST: usize = 16;
 
-/// No page is longer before it is packed: a set of 64 KiB is at most 1 MiB of JSON.
-const MAX_OCTETS: usize = MOST << 20;
+/// A page that is this long before it is packed takes no more sets. One set alone may be longer: a list of types that takes 34
+/// octets on the wire prints as 256 names.
+const FULL_OCTETS: usize = 1 << 20;
+
+/// No page is longer before it is packed.
+const MAX_OCTETS: usize = 64 << 20;
 
 /// Of zstd.
 const LEVEL: i32 = 1;
@@ -70,7 +74,16 @@ impl Pages<'_> {
             }
             let sets: Vec<_> = sets.into_iter().collect();
             let each = sets.len().div_ceil(sets.len().div_ceil(MOST).max(1)).max(1);
-            for page in sets.chunks(each) {
+            let small = sets.chunks(each).flat_map(|page| {
+                let mut octets = 0;
+                page.chunk_by(move |(_, value), _| {
+                    octets += value.len();
+                    let goes_on = octets < FULL_OCTETS;
+                    octets = if goes_on { octets } else { 0 };
+                    goes_on
+                })
+            });
+            for page in small {
                 writes.insert(&*page[0].0, pack(page, &mut packer).map_err(sled::Error::Io)?);
             }
         }
