@@ -35,10 +35,14 @@ fn answers(responder: &Responder) {
     assert_eq!(read_message(&mut stream)[..3], [0, 7, 0x84]);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
     socket.connect(responder.address).expect("connected");
-    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
-    socket.send(QUESTION).expect("sent");
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("set");
     let mut reply = [0; 512];
-    assert!(socket.recv(&mut reply).expect("a reply") > QUESTION.len());
+    // A question that finds the server's socket full is lost, as any datagram may be: who asks asks again.
+    let replied = (0..60).find_map(|_| {
+        socket.send(QUESTION).expect("sent");
+        socket.recv(&mut reply).ok()
+    });
+    assert!(replied.expect("a reply") > QUESTION.len());
     assert_eq!(reply[..3], [0, 7, 0x84]);
 }
 
