@@ -143,19 +143,7 @@ impl Answers {
 
     /// The fold that goes on where `writer`, `head` and `digest` stand.
     pub(crate) fn going_on(writer: Writer, head: HeadState, digest: Digest, reporter: Arc<Reporter>) -> Self {
-        let shown = head.revision;
-        let head = SharedHead(Arc::new(RwLock::new(head)));
-        Self {
-            writer,
-            head,
-            digest,
-            entry: Vec::new(),
-            serials: Vec::new(),
-            shown,
-            ended: None,
-            reporter,
-            trigger: None,
-        }
+        Self { digest, ..Self::new(writer, SharedHead(Arc::new(RwLock::new(head))), reporter) }
     }
 
     /// The last event folded.

@@ -175,6 +175,21 @@ mod tests {
         sled::Config::new().temporary(true).open().expect("a tree")
     }
 
+    #[test]
+    fn neighbours_that_are_long_can_be_read_again() {
+        let tree = temporary();
+        let pages = Pages { tree: &tree, prefix: b's' };
+        // As long as a set can print: 16 of them in a page would be over what is read.
+        let long = vec![b'x'; 5 << 20];
+        let changes = (0..16u8).map(|nth| (vec![b's', nth], Some(long.clone()))).collect();
+        let mut writes = sled::Batch::default();
+        assert!(pages.change(changes, &mut writes).is_ok());
+        tree.apply_batch(writes).expect("written");
+        let mut read = 0;
+        assert!(pages.each(b"s", &mut |_, value| read += usize::from(value == long)).is_ok());
+        assert_eq!(read, 16);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
