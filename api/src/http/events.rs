@@ -253,14 +253,13 @@ pub(super) async fn changes(
         let deltas = deltas?;
         let rest = deltas.get(after.saturating_sub(passed)..).unwrap_or_default();
         passed += deltas.len();
-        Ok(rest.iter().map(|delta| change(&header, delta)).collect())
+        Ok::<Vec<_>, Problem>(rest.iter().map(|delta| change(&header, delta)).collect())
     });
     let Some(limit) = query.limit()? else { return Ok(list::stream(format, pages)) };
-    let mut rows: Vec<json::ChangeJson> = Vec::new();
+    let mut rows = Vec::new();
     while rows.len() <= limit
         && let Some(page) = pages.next().await
     {
-        let page: Result<Vec<_>, Problem> = page;
         rows.extend(page?);
     }
     let more = rows.len() > limit;

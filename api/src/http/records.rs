@@ -165,13 +165,11 @@ fn several(name: &Name, found: &[Found]) -> Problem {
 
 pub(super) async fn create(
     State(node): State<Shared>,
-    Extension(mut caller): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     JsonBody { value: post, digest }: JsonBody<json::RecordInput>,
 ) -> Result<Response, Problem> {
     let query = Query::of_write(&uri, &["dry_run"])?;
-    // It does nothing else.
-    caller.create_only = false;
     let raw = RawChange {
         pointer: String::new(),
         zone: post.zone.as_deref(),
@@ -183,6 +181,7 @@ pub(super) async fn create(
     };
     let change = input::change(Op::Create, &raw).map_err(writing::refused)?;
     let expected = post.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
+    let caller = caller.creating();
     let order =
         Order { caller, reason: post.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
     written(&node, order, change, true).await

@@ -58,6 +58,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// For requests that do nothing but create: whether they are asked to do only that changes nothing.
+    pub(super) fn creating(self) -> Self {
+        Self { create_only: false, ..self }
+    }
+
     /// For requests that cannot be asked to create only, or that have seen to it.
     ///
     /// # Errors

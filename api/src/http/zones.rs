@@ -91,6 +91,7 @@ pub(super) async fn create(
     let ttl = new.ttl.and_then(|secs| input::ttl("/ttl", secs.into()).map_err(|item| items.push(item)).ok());
     let (Some(name), true) = (name, items.is_empty()) else { return Err(writing::refused(items)) };
     let expected = new.expected_revision.map(|text| reading::revision(&node, &text)).transpose()?;
+    let caller = caller.creating();
     let order = Order { caller, reason: new.reason, expected, digest, source: "rest", dry_run: query.flag("dry_run")? };
     let dry_run = order.dry_run;
     let intent = Intent::CreateZone(NewZone { name: name.clone(), nameservers, contact, ttl });

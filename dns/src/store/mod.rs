@@ -137,8 +137,8 @@ impl Store {
         self.view(published, Some(time))
     }
 
-    /// The moment of an earlier view ([`View::version`], [`View::time`]), looked into anew: what was sealed since lies in its file, and no view keeps what was
-    /// in memory before.
+    /// The moment of an earlier view ([`View::version`], [`View::time`]), looked into anew: what was sealed since lies in its
+    /// file, and no view keeps what was in memory before.
     pub fn again(self: &Arc<Self>, (version, time): (Version, Option<Timestamp>)) -> View {
         let published = self.published();
         self.view(version.min(published), time)

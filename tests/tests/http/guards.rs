@@ -84,6 +84,14 @@ fn one_guard_holds_the_requests_own_scope_against_a_revision() -> anyhow::Result
         let answer = send(&line, Some(("If-None-Match", "*")), &set("10.0.0.9"))?;
         assert_eq!(outcome(&answer), expected, "{}", answer.body);
     }
+    // What only creates anyway may be asked to.
+    let record = r#"{"name":"newer.example.local","type":"A","values":["10.0.0.9"]}"#;
+    for (line, body) in [("POST /records", record), ("POST /zones", r#"{"name":"new.test"}"#)] {
+        for expected in ["201", "409"] {
+            let answer = send(line, Some(("If-None-Match", "*")), body)?;
+            assert_eq!(outcome(&answer)[..3], *expected, "{line}: {}", answer.body);
+        }
+    }
     Ok(())
 }
 
