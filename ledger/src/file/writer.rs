@@ -23,7 +23,7 @@ use crate::{AppendError, Batch, Body, Head};
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The file is made longer by this much at once. Only a write that does so must also wait for the file system to record the
-/// new length, which takes as long again as the octets themselves.
+/// new length, which takes about half as long again.
 const ROOM_BYTES: u64 = 1024 * 1024;
 
 /// Chunks are made durable when this much has come together, so that the append that names them does not wait for all.
