@@ -57,7 +57,7 @@ impl Chain {
     ///
     /// [`ReadError::Damaged`] with the revision that should stand here.
     pub fn link(&mut self, event: &Event) -> Result<(), ReadError> {
-        let header = event.header.link();
+        let header = event.header.fixed();
         let expected = self.revision.next();
         let damaged = |detail: String| Err(ReadError::Damaged { revision: expected, detail });
         if header.revision != expected {
@@ -89,7 +89,7 @@ impl Chain {
         if let Body::Inline(chunks) = &event.body {
             let mut digest = BodyDigest::new(&event.salt);
             chunks.iter().for_each(|chunk| digest.chunk(chunk));
-            if digest.finish() != event.header.link().body_digest {
+            if digest.finish() != event.header.fixed().body_digest {
                 return Err(wrong_body(self.revision.next()));
             }
         }
@@ -102,7 +102,7 @@ pub fn checked(
     event: &Event,
     chunks: BoxStream<'static, Result<Bytes, ReadError>>,
 ) -> BoxStream<'static, Result<Bytes, ReadError>> {
-    let (revision, promised) = (event.revision(), event.header.link().body_digest);
+    let (revision, promised) = (event.revision(), event.header.fixed().body_digest);
     let state = Some((chunks, BodyDigest::new(&event.salt)));
     stream::unfold(state, move |state| async move {
         let (mut chunks, mut digest) = state?;

@@ -23,6 +23,7 @@ use conn3ction_schemas::{
     event::{FormError, Hash, Salt, SealedHeader, chunk},
 };
 use futures::{future::BoxFuture, stream::BoxStream};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 /// An append-only log of events, in one total order.
@@ -112,7 +113,7 @@ impl Head {
         }
         let mut head = Head { closed: self.closed.max(batch.closed), batch: batch.id, ..self.clone() };
         if let Some(last) = batch.events.last() {
-            let link = last.header.link();
+            let link = last.header.fixed();
             (head.epoch, head.revision, head.committed_at) = (link.epoch, link.revision, link.committed_at);
             head.hash = last.header.hash();
         }
@@ -142,11 +143,14 @@ pub struct Event {
     pub body: Body,
 }
 
+/// The chunks of a small body.
+pub type Chunks = SmallVec<[Bytes; 1]>;
+
 /// A body, or where it is.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// Small enough to come along.
-    Inline(Vec<Bytes>),
+    Inline(Chunks),
     /// Staged under `id` in `count` chunks.
     Parts {
         /// The id given to [`Ledger::stage`].
@@ -159,7 +163,7 @@ pub enum Body {
 impl Event {
     /// The event's place.
     pub fn revision(&self) -> Revision {
-        self.header.link().revision
+        self.header.fixed().revision
     }
 
     /// The octets that [`Ledger::read`] counts: header and inline body.

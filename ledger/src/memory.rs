@@ -15,7 +15,7 @@ use futures::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{AppendError, Batch, Body, Event, Head, Ledger, ReadError, chain, follow};
+use crate::{AppendError, Batch, Body, Chunks, Event, Head, Ledger, ReadError, chain, follow};
 
 /// A log in memory. Clones are handles on the same log, which lives as long as the last of them.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn body(&self, event: Arc<Event>) -> BoxStream<'static, Result<Bytes, ReadError>> {
-        let chunks: Vec<Bytes> = match &event.body {
+        let chunks: Chunks = match &event.body {
             Body::Inline(chunks) => chunks.clone(),
             Body::Parts { id, .. } => {
                 self.log().bodies.get(id).map(|chunks| chunks.values().cloned().collect()).unwrap_or_default()

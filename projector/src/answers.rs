@@ -6,7 +6,7 @@ use std::{
 
 use conn3ction_dns::{Store, Writer};
 use conn3ction_schemas::{
-    Epoch, Name, Revision, Serial, Timestamp,
+    Epoch, Name, NameRef, Revision, Serial, Timestamp,
     event::{DeltaRef, Hash, HeaderRef, ZoneChangeRef, ZoneLife},
 };
 
@@ -193,6 +193,10 @@ impl Answers {
 }
 
 impl Projection for Answers {
+    fn expect(&mut self, owners: &[(NameRef<'_>, NameRef<'_>)]) {
+        self.writer.expect(owners);
+    }
+
     fn begin(&mut self, header: &HeaderRef<'_>) {
         self.writer.begin(header.revision.into(), header.time);
         for change in header.zones.iter() {

@@ -23,6 +23,9 @@ const RETRY: Duration = Duration::from_millis(200);
 /// At most so many events that wait are shown at once: a third of a millisecond.
 const AT_ONCE: usize = 128;
 
+/// Of so many events all small bodies are read before any is folded.
+const LOT: usize = 8;
+
 /// The events after a revision, those that wait already together.
 fn events(ledger: &dyn Ledger, after: Revision) -> ReadyChunks<BoxStream<'static, Result<Arc<Event>, ReadError>>> {
     ledger.follow(after).ready_chunks(AT_ONCE)
@@ -125,10 +128,9 @@ async fn feed_all(
     let mut failed = Ok(());
     let events: Vec<Arc<Event>> =
         waiting.into_iter().map_while(|event| event.map_err(|e| failed = Err(e)).ok()).collect();
-    let mut deltas = Vec::new();
     let mut fed = Ok(());
-    for event in &events {
-        fed = feed(ledger, event, &mut deltas, projection, reporter).await.map(|()| *at = event.revision());
+    for lot in events.chunks(LOT) {
+        fed = feed_lot(ledger, lot, at, projection, reporter).await;
         if fed.is_err() {
             break;
         }
@@ -137,26 +139,39 @@ async fn feed_all(
     fed.and(failed)
 }
 
-/// Folds one event. An absent ledger is waited for, because half an event cannot be taken back.
-async fn feed<'e>(
+/// Folds the events of a lot up to the first that cannot be had. An absent ledger is waited for, because half an event
+/// cannot be taken back.
+async fn feed_lot(
     ledger: &dyn Ledger,
-    event: &'e Arc<Event>,
-    deltas: &mut Vec<DeltaRef<'e>>,
+    lot: &[Arc<Event>],
+    at: &mut Revision,
     projection: &mut impl Projection,
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
-    let header = event.header.read();
-    match &event.body {
-        Body::Inline(chunks) => {
-            // Small, and all of it is read before anything of it is folded.
-            deltas.clear();
-            for octets in chunks {
-                read(event, header.zones.len(), octets, deltas)?;
-            }
-            projection.begin(&header);
-            projection.chunk(&header, deltas);
+    // Small bodies are read whole before anything of the event is folded, and those of a lot before any of it is.
+    let (mut read_events, mut deltas, mut owners) =
+        (Vec::with_capacity(LOT), Vec::with_capacity(LOT), Vec::with_capacity(LOT));
+    let mut unread = Ok(());
+    for event in lot {
+        let header = event.header.read();
+        let from = deltas.len();
+        if let Body::Inline(chunks) = &event.body {
+            unread = chunks.iter().try_for_each(|octets| read(event, header.zones.len(), octets, &mut deltas));
         }
-        Body::Parts { .. } => {
+        if unread.is_err() {
+            break;
+        }
+        if let Some(zone) = header.zones.iter().next().filter(|_| header.zones.len() == 1) {
+            owners.extend(deltas[from..].iter().take(LOT).map(|delta: &DeltaRef<'_>| (zone.zone, delta.owner)));
+        }
+        read_events.push((event, header, from..deltas.len()));
+    }
+    projection.expect(&owners);
+    for (event, header, range) in read_events {
+        if let Body::Inline(_) = event.body {
+            projection.begin(&header);
+            projection.chunk(&header, &deltas[range]);
+        } else {
             // It may take long.
             projection.show();
             projection.begin(&header);
@@ -167,9 +182,10 @@ async fn feed<'e>(
                 projection.chunk(&header, &deltas);
             }
         }
+        projection.commit(&header, event.header.hash());
+        *at = event.revision();
     }
-    projection.commit(&header, event.header.hash());
-    Ok(())
+    unread
 }
 
 /// Adds the deltas of one chunk of `event`.

@@ -46,8 +46,8 @@ impl Keys {
 
     /// Takes in the next event.
     pub fn apply(&mut self, header: &HeaderRef<'_>) {
-        if let Some(idempotency) = &header.idempotency {
-            let id = id(header.actor, header.auth, idempotency.key);
+        if let Some(idempotency) = header.idempotency() {
+            let id = id(header.actor(), header.auth, idempotency.key);
             let seen =
                 Seen { revision: header.revision, digest: idempotency.digest, committed_at: header.committed_at };
             self.seen.insert(id, seen);

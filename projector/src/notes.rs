@@ -8,7 +8,7 @@ use std::{
 use conn3ction_dns::store::Sealed;
 use conn3ction_schemas::{
     Epoch, Revision, Timestamp, Token,
-    event::{HeaderRef, Kind},
+    event::{Fixed, HeaderRef, Kind},
 };
 
 /// Who made each event, when and why: what an answer tells of where it comes from.
@@ -96,7 +96,7 @@ impl Notes {
         if self.epochs.last().is_none_or(|(_, epoch)| *epoch != header.epoch) {
             self.epochs.push((header.revision, header.epoch));
         }
-        let (actor, reason) = (header.actor, header.reason);
+        let (actor, reason) = (header.actor(), header.reason());
         let last = self.entries.last().map(|entry| entry.text);
         // Most events come from where the one before came from.
         let is_same = |text: &Text| *text.actor == *actor && text.reason.as_deref() == reason;
@@ -104,7 +104,7 @@ impl Notes {
             Some(last) => last,
             None => self.text(Text { actor: actor.into(), reason: reason.map(Arc::from) }),
         };
-        let HeaderRef { committed_at, time, kind, .. } = *header;
+        let Fixed { committed_at, time, kind, .. } = **header;
         self.entries.push(Entry { committed_at, time, text, kind });
     }
 

@@ -1,4 +1,7 @@
-use conn3ction_schemas::event::{DeltaRef, Hash, HeaderRef};
+use conn3ction_schemas::{
+    NameRef,
+    event::{DeltaRef, Hash, HeaderRef},
+};
 
 /// A fold of events into a view.
 ///
@@ -9,6 +12,10 @@ use conn3ction_schemas::event::{DeltaRef, Hash, HeaderRef};
 /// [`chunk`](Projection::chunk)s, one [`commit`](Projection::commit). Readers of the view see whole events, those that
 /// ended before the last [`show`](Projection::show); an event behind which nothing waits is shown at once.
 pub trait Projection: Send {
+    /// Record sets of these owners change next, each given with its zone's apex. A view may look for their places together,
+    /// so that its waits for memory overlap; nothing else follows from it.
+    fn expect(&mut self, _owners: &[(NameRef<'_>, NameRef<'_>)]) {}
+
     /// The next event starts.
     fn begin(&mut self, header: &HeaderRef<'_>);
 

@@ -100,6 +100,11 @@ pub(super) fn touch_table(block: &Block) -> u64 {
     Parts::of(block).table.iter().step_by(64).fold(0, |all, octet| all ^ u64::from(*octet))
 }
 
+/// Reads each cache line of the block, for [`super::touch`].
+pub(super) fn touch_all(block: &Block) -> u64 {
+    block.slice.iter().step_by(64).fold(u64::from(block.header.header.place), |all, octet| all ^ u64::from(*octet))
+}
+
 /// Reads the beginning of the state that held at `version`, for [`super::touch`].
 pub(super) fn touch_state(block: &Block, version: Version) -> Option<u64> {
     let parts = Parts::of(block);

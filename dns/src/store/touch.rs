@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use arc_swap::Guard;
 
-use super::{View, node::Node, older::Block, view::ZoneView};
+use super::{View, node::Node, older::Block, view::ZoneView, zone::Zone};
 
 /// Questions at a time: as many states as a thread holds without counting references.
 pub(crate) const LOT: usize = 8;
@@ -56,6 +56,16 @@ fn touch_owners(questions: &[Question<'_>; LOT], zones: &[Option<ZoneView<'_>>; 
     let states =
         blocks.iter().zip(zones).filter_map(|(block, zone)| super::older::touch_state((*block)?, (*zone)?.version()));
     black_box(states.fold(read, |all, octet| all ^ octet));
+}
+
+/// As [`touch`], of what the next states of these owners, each given with its zone, will grow from.
+pub(super) fn touch_newest(owners: &[Option<(&Zone, &[u8])>; LOT]) {
+    let numbers: [_; LOT] = std::array::from_fn(|at| owners[at].and_then(|(zone, owner)| zone.near(owner)));
+    let held: [_; LOT] = std::array::from_fn(|at| Some(owners[at]?.0.slots.get(numbers[at]?)?.load()));
+    let nodes = held.iter().filter_map(|held| held.as_ref().and_then(|held| held.as_ref()));
+    let read = nodes.clone().fold(0, |all, node| all ^ u64::from(node.slice.last().copied().unwrap_or_default()));
+    let blocks = nodes.filter_map(|node| node.header.header.blocks());
+    black_box(blocks.fold(read, |all, block| all ^ super::older::touch_all(block)));
 }
 
 fn is_younger(block: Option<&Block>, zone: Option<ZoneView<'_>>) -> bool {

@@ -8,6 +8,7 @@ use super::{
     Store, Version, Zones, labels,
     node::{Base, Builder, Facts, Node, State},
     order::Order,
+    touch,
     zone::{Held, Life, Tick, Zone},
 };
 
@@ -161,6 +162,23 @@ impl Writer {
         let shown = self.shown.clone();
         let Some(zone) = shown.get(number) else { return };
         self.place_set(zone, number, &owner.as_wire()[..below], key, records);
+    }
+
+    /// Reads what changes of these owners, each given with its zone's apex, will read, so that it is in the cache by then.
+    pub fn expect(&mut self, owners: &[(NameRef<'_>, NameRef<'_>)]) {
+        if owners.len() == 1 {
+            return; // There is no other wait that its own could overlap with.
+        }
+        for owners in owners.chunks(touch::LOT) {
+            let mut lot = [None; touch::LOT];
+            for (place, (apex, owner)) in lot.iter_mut().zip(owners) {
+                let below = owner.as_wire().len().saturating_sub(apex.as_wire().len());
+                *place = self.find(*apex).map(|number| (number, &owner.as_wire()[..below]));
+            }
+            touch::touch_newest(
+                &lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels)))),
+            );
+        }
     }
 
     /// Sets the serial that the zone's SOA shows from this event on.

@@ -60,7 +60,7 @@ impl Open {
             raw_clock: clock,
         });
         let body = match &draft.body.chunks {
-            DraftChunks::Inline(chunks) => Body::Inline(chunks.clone()),
+            DraftChunks::Inline(chunks) => Body::Inline(chunks.iter().cloned().collect()),
             DraftChunks::Staged { id, count } => Body::Parts { id: *id, count: *count },
         };
         self.end.revision = next.revision;

@@ -17,7 +17,7 @@ use conn3ction_schemas::{
 use minicbor::{Decoder, Encoder};
 use uuid::Uuid;
 
-use crate::{Batch, Body, Event, ReadError};
+use crate::{Batch, Body, Chunks, Event, ReadError};
 
 const FORMAT: u8 = 1;
 
@@ -96,7 +96,7 @@ fn decode_body(octets: &Bytes, d: &mut Decoder<'_>) -> Result<Body, FormError> {
     let members = expect_array(d)?;
     match (kind, members) {
         (0, count) => {
-            let mut chunks = Vec::new();
+            let mut chunks = Chunks::new();
             for _ in 0..count {
                 chunks.push(octets.slice_ref(d.bytes()?));
             }

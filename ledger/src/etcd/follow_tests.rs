@@ -118,7 +118,7 @@ fn batch(head: &Head, count: u64) -> Batch {
         let header = draft.seal(place);
         (end.revision, end.hash, end.committed_at) = (header.revision, header.hash(), committed_at);
         let DraftChunks::Inline(chunks) = draft.body.chunks else { unreachable!("made inline") };
-        events.push(Arc::new(Event { header, salt: draft.body.salt, body: Body::Inline(chunks) }));
+        events.push(Arc::new(Event { header, salt: draft.body.salt, body: Body::Inline(chunks.into()) }));
     }
     Batch { id: Uuid::new_v4(), events, closed: Timestamp(0) }
 }
@@ -179,7 +179,7 @@ fn each_changed_octet_of_a_stored_batch_is_noticed() {
 fn a_body_that_its_header_does_not_name_is_damage() {
     let mut batch = batch(&Head::EMPTY, 3);
     let event = Event::clone(&batch.events[1]);
-    batch.events[1] = Arc::new(Event { body: Body::Inline(vec![Bytes::from_static(b"another body")]), ..event });
+    batch.events[1] = Arc::new(Event { body: Body::Inline(vec![Bytes::from_static(b"another body")].into()), ..event });
     let value = container::encode_batch(&batch);
     let opened = open_batch(Some(Revision(3)), &value, &mut Chain::at(Revision::ZERO));
     assert!(matches!(opened, Err(ReadError::Damaged { revision: Revision(2), .. })), "{opened:?}");

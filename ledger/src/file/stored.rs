@@ -7,7 +7,7 @@ use conn3ction_schemas::event::{FormError, Salt, SealedHeader};
 use minicbor::{Decoder, Encode, Encoder};
 use uuid::Uuid;
 
-use crate::{Body, Event, Head};
+use crate::{Body, Chunks, Event, Head};
 
 /// Where a frame begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +156,7 @@ fn get_event(payload: &Bytes, d: &mut Decoder<'_>) -> Result<Event, FormError> {
     let body = match members {
         3 => {
             let count = length(d)?;
-            // Nearly always one; the octets that come say whether there are as many as that.
-            let mut chunks = Vec::with_capacity(count.min(8) as usize);
+            let mut chunks = Chunks::new();
             for _ in 0..count {
                 chunks.push(payload.slice_ref(d.bytes()?));
             }

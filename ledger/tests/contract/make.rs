@@ -93,7 +93,7 @@ pub(crate) fn batch_at(head: &Head, drafts: &[Draft], clock: Timestamp) -> Batch
         end.hash = header.hash();
         end.committed_at = committed_at;
         let body = match &draft.body.chunks {
-            DraftChunks::Inline(chunks) => Body::Inline(chunks.clone()),
+            DraftChunks::Inline(chunks) => Body::Inline(chunks.iter().cloned().collect()),
             DraftChunks::Staged { id, count } => Body::Parts { id: *id, count: *count },
         };
         events.push(Arc::new(Event { header, salt: draft.body.salt, body }));

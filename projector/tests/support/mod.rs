@@ -164,7 +164,7 @@ impl Author {
             raw_clock: committed_at,
         });
         let body = match draft.body.chunks {
-            DraftChunks::Inline(chunks) => Body::Inline(chunks),
+            DraftChunks::Inline(chunks) => Body::Inline(chunks.into()),
             DraftChunks::Staged { id, count } => Body::Parts { id, count },
         };
         let event = Arc::new(Event { header, salt: draft.body.salt, body });

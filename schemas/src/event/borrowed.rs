@@ -1,33 +1,25 @@
 //! The same values as in the module above, borrowed from the stored octets.
 
-use uuid::Uuid;
+use std::ops::Deref;
 
-use super::{Actor, Auth, Delta, EventHeader, Hash, Idempotency, Kind, ZoneChange, ZoneLife, read::ZoneChanges};
-use crate::{Epoch, NameRef, RecordSetRef, Revision, Serial, SetKey, Timestamp};
+use super::{Actor, Delta, EventHeader, Fixed, Hash, Idempotency, ZoneChange, ZoneChanges, ZoneLife};
+use crate::{NameRef, RecordSetRef, Serial, SetKey};
 
-/// An [`EventHeader`] that borrows what it says from its stored octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in EventHeader")]
+/// A header that is read where it lies: what has a fixed size was read before, the rest is when it is asked for.
+#[derive(Debug, Clone, Copy)]
 pub struct HeaderRef<'a> {
-    pub format: u8,
-    pub revision: Revision,
-    pub epoch: Epoch,
-    pub id: Uuid,
-    pub committed_at: Timestamp,
-    pub time: Timestamp,
-    pub raw_clock: Timestamp,
-    pub kind: Kind,
-    pub actor: &'a str,
-    pub auth: Auth,
-    pub source: &'a str,
-    pub request_id: &'a str,
-    pub idempotency: Option<IdempotencyRef<'a>>,
-    pub reason: Option<&'a str>,
+    pub(super) octets: &'a [u8],
+    pub(super) fixed: &'a Fixed,
+    /// The zones touched.
     pub zones: ZoneChanges<'a>,
-    pub change_count: u64,
-    pub of: Option<Revision>,
-    pub previous_hash: Hash,
-    pub body_digest: Hash,
+}
+
+impl Deref for HeaderRef<'_> {
+    type Target = Fixed;
+
+    fn deref(&self) -> &Fixed {
+        self.fixed
+    }
 }
 
 /// An [`Idempotency`] that borrows its key.
@@ -70,13 +62,13 @@ impl From<HeaderRef<'_>> for EventHeader {
             time: header.time,
             raw_clock: header.raw_clock,
             kind: header.kind,
-            actor: Actor { name: header.actor.into(), auth: header.auth },
-            source: header.source.into(),
-            request_id: header.request_id.into(),
+            actor: Actor { name: header.actor().into(), auth: header.auth },
+            source: header.source().into(),
+            request_id: header.request_id().into(),
             idempotency: header
-                .idempotency
+                .idempotency()
                 .map(|IdempotencyRef { key, digest }| Idempotency { key: key.into(), digest }),
-            reason: header.reason.map(Into::into),
+            reason: header.reason().map(Into::into),
             zones: header.zones.iter().map(Into::into).collect(),
             change_count: header.change_count,
             of: header.of,

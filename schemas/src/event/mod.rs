@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{Epoch, Name, RecordSet, Revision, Serial, SetKey, Timestamp};
 pub use borrowed::{DeltaRef, HeaderRef, IdempotencyRef, ZoneChangeRef};
 pub use draft::{Draft, DraftBody, DraftChunks, Place};
-pub use read::ZoneChanges;
+pub use read::{Fixed, ZoneChanges};
 
 /// The version of the stored form that this build writes. Newer ones are refused, older ones are read for ever.
 pub const FORMAT_VERSION: u8 = 1;
@@ -246,23 +246,8 @@ pub struct Delta {
 pub struct SealedHeader {
     octets: Bytes,
     hash: Hash,
-    link: Link,
+    fixed: Fixed,
     header: OnceLock<Box<EventHeader>>,
-}
-
-/// What links an event to the one before it and to its body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
-    /// [`EventHeader::revision`].
-    pub revision: Revision,
-    /// [`EventHeader::epoch`].
-    pub epoch: Epoch,
-    /// [`EventHeader::committed_at`].
-    pub committed_at: Timestamp,
-    /// [`EventHeader::previous_hash`].
-    pub previous_hash: Hash,
-    /// [`EventHeader::body_digest`].
-    pub body_digest: Hash,
 }
 
 /// Why stored octets are no event of ours.
@@ -286,10 +271,10 @@ impl SealedHeader {
     /// Encodes and hashes `header`.
     pub fn seal(header: EventHeader) -> Self {
         let octets: Bytes = cbor::to_vec(&header).into();
-        let hash = Hash::of(&octets);
-        let EventHeader { revision, epoch, committed_at, previous_hash, body_digest, .. } = header;
-        let link = Link { revision, epoch, committed_at, previous_hash, body_digest };
-        Self { octets, hash, link, header: OnceLock::from(Box::new(header)) }
+        match Self::decode(octets) {
+            Ok(sealed) => Self { header: OnceLock::from(Box::new(header)), ..sealed },
+            Err(error) => unreachable!("what this build writes it also reads: {error}"),
+        }
     }
 
     /// Reads stored octets, which are kept as they are given. The hash is computed, not checked against anything.
@@ -297,11 +282,11 @@ impl SealedHeader {
     /// # Errors
     ///
     /// [`FormError`].
+    #[inline]
     pub fn decode(octets: Bytes) -> Result<Self, FormError> {
-        let HeaderRef { revision, epoch, committed_at, previous_hash, body_digest, .. } = HeaderRef::read(&octets)?;
-        let link = Link { revision, epoch, committed_at, previous_hash, body_digest };
+        let fixed = Fixed::read(&octets)?;
         let hash = Hash::of(&octets);
-        Ok(Self { octets, hash, link, header: OnceLock::new() })
+        Ok(Self { octets, hash, fixed, header: OnceLock::new() })
     }
 
     /// The same without what its octets were read with: for whoever keeps a few headers for long.
@@ -320,17 +305,14 @@ impl SealedHeader {
         self.hash
     }
 
-    /// What links this event to the one before it and to its body.
-    pub fn link(&self) -> &Link {
-        &self.link
+    /// The members that have a fixed size: among them what links this event to the one before it and to its body.
+    pub fn fixed(&self) -> &Fixed {
+        &self.fixed
     }
 
     /// All that the header says, read from its octets.
     pub fn read(&self) -> HeaderRef<'_> {
-        match HeaderRef::read(&self.octets) {
-            Ok(header) => header,
-            Err(error) => unreachable!("a sealed header was written or read before: {error}"),
-        }
+        HeaderRef::new(&self.octets, &self.fixed)
     }
 }
 

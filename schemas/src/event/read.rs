@@ -9,7 +9,7 @@ use super::{
 use crate::{Epoch, NameRef, RecordSetRef, RecordType, Revision, Serial, SetKey, Timestamp, Ttl};
 
 /// What is left of some CBOR. Every method takes one item, or gives `None` if another stands there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 /// The major types of CBOR (RFC 8949 section 3.1).
@@ -176,7 +176,7 @@ impl<'r, 'a> Members<'r, 'a> {
 }
 
 /// The changes of zones in a header, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ZoneChanges<'a> {
     /// Most events are about one zone.
     first: Option<ZoneChangeRef<'a>>,
@@ -216,13 +216,60 @@ impl<'a> ZoneChanges<'a> {
     }
 }
 
-impl<'a> HeaderRef<'a> {
-    /// Reads a stored header.
+/// The members of a header that have a fixed size, and where in its octets the others lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in EventHeader")]
+pub struct Fixed {
+    pub format: u8,
+    pub revision: Revision,
+    pub epoch: Epoch,
+    pub id: Uuid,
+    pub committed_at: Timestamp,
+    pub time: Timestamp,
+    pub raw_clock: Timestamp,
+    pub kind: Kind,
+    pub auth: Auth,
+    pub change_count: u64,
+    pub of: Option<Revision>,
+    pub previous_hash: Hash,
+    pub body_digest: Hash,
+    actor: Place,
+    source: Place,
+    request_id: Place,
+    idempotency: Option<(Place, Place)>,
+    reason: Option<Place>,
+    zones: Place,
+}
+
+/// From one octet to before another.
+type Place = (u32, u32);
+
+/// Where members lie, while they are read.
+#[derive(Clone, Copy)]
+struct Places(usize);
+
+impl Places {
+    /// Where `value`, just taken from `reader`, lies in the octets that it began with.
+    fn of_last(self, value: &[u8], reader: &Reader<'_>) -> Place {
+        let end = self.0 - reader.0.len();
+        ((end - value.len()) as u32, end as u32)
+    }
+
+    /// Where the text that comes next lies.
+    #[inline]
+    fn text(self, reader: &mut Reader<'_>) -> Option<Place> {
+        let text = reader.text()?;
+        Some(self.of_last(text.as_bytes(), reader))
+    }
+}
+
+impl Fixed {
+    /// Reads a stored header; all of it is checked.
     ///
     /// # Errors
     ///
     /// [`FormError`].
-    pub fn read(octets: &'a [u8]) -> Result<Self, FormError> {
+    pub(super) fn read(octets: &[u8]) -> Result<Self, FormError> {
         // The format stands first in every version, and what follows in a newer one is not known.
         let mut reader = Reader(octets);
         let format = reader.map().and_then(|_| reader.of(UNSIGNED)).filter(|number| *number == 0);
@@ -231,17 +278,22 @@ impl<'a> HeaderRef<'a> {
             Some(newer) if newer > FORMAT_VERSION => return Err(FormError::Newer(newer)),
             Some(_) => {}
         }
+        if u32::try_from(octets.len()).is_err() {
+            return Err(FormError::Malformed("a header of more than 4 GiB".into()));
+        }
         let mut reader = Reader(octets);
-        let header = Self::members(&mut reader);
+        let fixed = Self::members(&mut reader);
         let read = octets.len() - reader.0.len();
-        match header {
-            Some(header) if reader.0.is_empty() => Ok(header),
+        match fixed {
+            Some(fixed) if reader.0.is_empty() => Ok(fixed),
             Some(_) => Err(FormError::Malformed("octets after the header".into())),
             None => Err(FormError::Malformed(format!("no header of ours beyond octet {read}"))),
         }
     }
 
-    fn members(reader: &mut Reader<'a>) -> Option<Self> {
+    #[inline]
+    fn members(reader: &mut Reader<'_>) -> Option<Self> {
+        let places = Places(reader.0.len());
         let mut members = Members::of(reader)?;
         let format = members.must(0)?.unsigned()?;
         let revision = Revision(members.must(1)?.unsigned()?);
@@ -252,23 +304,28 @@ impl<'a> HeaderRef<'a> {
         let raw_clock = members.must(6)?.timestamp()?;
         let kind = *Kind::ALL.get(members.must(7)?.unsigned::<usize>()?)?;
         let mut of_actor = Members::of(members.must(8)?)?;
-        let actor = of_actor.must(0)?.text()?;
+        let actor = places.text(of_actor.must(0)?)?;
         let auth = match of_actor.must(1)?.of(UNSIGNED)? {
             0 => Auth::None,
             1 => Auth::Token,
             _ => return None,
         };
         of_actor.end()?;
-        let source = members.must(9)?.text()?;
-        let request_id = members.must(10)?.text()?;
+        let source = places.text(members.must(9)?)?;
+        let request_id = places.text(members.must(10)?)?;
         let idempotency = members.may(11, |value| {
             let mut members = Members::of(value)?;
-            let idempotency = IdempotencyRef { key: members.must(0)?.text()?, digest: members.must(1)?.hash()? };
+            let key = places.text(members.must(0)?)?;
+            let reader = members.must(1)?;
+            let digest = places.of_last(&reader.hash()?.0, reader);
             members.end()?;
-            Some(idempotency)
+            Some((key, digest))
         })?;
-        let reason = members.may(12, Reader::text)?;
-        let zones = ZoneChanges::read(members.must(13)?)?;
+        let reason = members.may(12, |value| places.text(value))?;
+        let reader = members.must(13)?;
+        let from = places.0 - reader.0.len();
+        ZoneChanges::read(reader)?;
+        let zones = (from as u32, (places.0 - reader.0.len()) as u32);
         let change_count = members.must(14)?.unsigned()?;
         let of = members.may(15, |value| value.unsigned().map(Revision))?;
         let previous_hash = members.must(16)?.hash()?;
@@ -283,17 +340,61 @@ impl<'a> HeaderRef<'a> {
             time,
             raw_clock,
             kind,
-            actor,
             auth,
+            change_count,
+            of,
+            previous_hash,
+            body_digest,
+            actor,
             source,
             request_id,
             idempotency,
             reason,
             zones,
-            change_count,
-            of,
-            previous_hash,
-            body_digest,
         })
+    }
+}
+
+// All places were found, and the texts looked at, when the octets were read.
+impl<'a> HeaderRef<'a> {
+    /// The header in `octets`, of which `fixed` was read.
+    pub(super) fn new(octets: &'a [u8], fixed: &'a Fixed) -> Self {
+        let header = Self { octets, fixed, zones: ZoneChanges::default() };
+        let zones = ZoneChanges::read(&mut Reader(header.octets(fixed.zones)));
+        Self { zones: zones.unwrap_or_default(), ..header }
+    }
+
+    /// Who did it.
+    pub fn actor(self) -> &'a str {
+        self.text(self.fixed.actor)
+    }
+
+    /// Through which door.
+    pub fn source(self) -> &'a str {
+        self.text(self.fixed.source)
+    }
+
+    /// The correlation id of the request.
+    pub fn request_id(self) -> &'a str {
+        self.text(self.fixed.request_id)
+    }
+
+    /// The client's idempotency key and the digest of its request.
+    pub fn idempotency(self) -> Option<IdempotencyRef<'a>> {
+        let (key, digest) = self.fixed.idempotency?;
+        Some(IdempotencyRef { key: self.text(key), digest: Hash(self.octets(digest).try_into().ok()?) })
+    }
+
+    /// Why.
+    pub fn reason(self) -> Option<&'a str> {
+        self.fixed.reason.map(|place| self.text(place))
+    }
+
+    fn text(self, place: Place) -> &'a str {
+        std::str::from_utf8(self.octets(place)).unwrap_or_default()
+    }
+
+    fn octets(self, (from, end): Place) -> &'a [u8] {
+        self.octets.get(from as usize..end as usize).unwrap_or_default()
     }
 }
