@@ -232,7 +232,7 @@ fn shapes() -> Vec<Shape> {
         not_shown_count: not_shown.len() as u64,
         not_shown,
     };
-    let ready = |reasons, views| Ready {
+    let ready = |reasons, views, at| Ready {
         ready: true,
         reasons,
         revision: text("1:7"),
@@ -241,6 +241,7 @@ fn shapes() -> Vec<Shape> {
         role: text("all"),
         ledger: text("file"),
         dns: vec![text("127.0.0.1:1053")],
+        at,
         views,
     };
     let full_record = || record(some("DS"), some("example"), Some(note(some("why"))));
@@ -378,7 +379,11 @@ fn shapes() -> Vec<Shape> {
         shape("health", Health { status: text("ok") }, Health { status: text("ok") }),
         shape("not-shown", hidden(), hidden()),
         shape("view-status", view(some("at r3"), vec![hidden()]), view(None, vec![])),
-        shape("ready", ready(vec![text("starting")], vec![view(None, vec![])]), ready(vec![], vec![])),
+        shape(
+            "ready",
+            ready(vec![text("starting")], vec![view(None, vec![])], some("r7")),
+            ready(vec![], vec![], None),
+        ),
         shape(
             "lookup",
             lookup(

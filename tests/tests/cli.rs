@@ -497,7 +497,7 @@ fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow:
          dns-listn = 1\n",
         &[],
     )?;
-    assert_eq!(faulty.code, 1, "{faulty:?}");
+    assert_eq!(faulty.code, 2, "{faulty:?}");
     // A line each, those of the file with theirs; a flag is nobody's line.
     let told: Vec<_> = faulty.err.lines().collect();
     let place = |line| format!("  {}, line {line}: ", file.display());
@@ -507,7 +507,7 @@ fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow:
         "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
         &["--dns-notify", "nobody"],
     )?;
-    assert_eq!(faulty.code, 1, "{faulty:?}");
+    assert_eq!(faulty.code, 2, "{faulty:?}");
     for setting in ["http-listen:", "zones:", "role:", "etcd-prefix:", "dns-notify:"] {
         assert!(faulty.err.contains(setting), "{setting} {faulty:?}");
     }

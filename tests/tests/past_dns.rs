@@ -181,6 +181,8 @@ fn a_server_started_at_a_moment_stays_there() -> anyhow::Result<()> {
     let written = server.cli(&["set", "api.example.local", "A", "192.0.2.99"])?;
     assert_eq!(written.code, 0, "{written:?}");
     assert_eq!(ask()?.trim(), "192.0.2.10", "what is written later is not shown");
+    let status = server.cli(&["status"])?;
+    assert!(status.out.contains(&format!("DNS at {} as of r{first}", server.dns)), "{status:?}");
     let then = server.cli(&["get", "api.example.local", "--at", &format!("r{first}"), "--json"])?;
     assert!(then.out.contains("192.0.2.10"), "{then:?}");
     assert_eq!(server.cli(&["set", "api.example.local", "A", "192.0.2.1", "--at", "r1"])?.code, 2);

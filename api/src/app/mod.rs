@@ -44,6 +44,11 @@ pub struct Node {
     tasks: TaskTracker,
 }
 
+/// Settings that no node runs with; all their faults.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings are faulty:\n  {0}")]
+pub struct FaultySettings(pub(crate) String);
+
 /// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it.
 ///
 /// # Errors
@@ -54,7 +59,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let resolved = settings.resolve().map_err(|found| faults.extend(found));
     let config = resolved.ok().filter(|_| faults.is_empty()).ok_or_else(|| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the settings are faulty:\n  {}", faults.join("\n  "))
+        FaultySettings(faults.join("\n  "))
     })?;
     log(config.log_format);
     let stop = CancellationToken::new();
@@ -122,7 +127,12 @@ impl Node {
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
         let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
         let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
-        let about = About { role: config.role.name(), ledger: config.ledger.name(), dns: dns.clone() };
+        let about = About {
+            role: config.role.name(),
+            ledger: config.ledger.name(),
+            dns: dns.clone(),
+            at: config.at.filter(|_| answers).map(|when| when.to_string()),
+        };
         let state = Arc::new(NodeState {
             about,
             store,

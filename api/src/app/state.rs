@@ -55,6 +55,8 @@ pub(crate) struct About {
     pub(crate) ledger: &'static str,
     /// Where it answers DNS.
     pub(crate) dns: Vec<SocketAddr>,
+    /// The moment as of which it does so for ever.
+    pub(crate) at: Option<String>,
 }
 
 /// What handlers share.

@@ -30,7 +30,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::Settings;
+use crate::{app::FaultySettings, config::Settings};
 use client::{Client, Failure};
 use output::{Output, Printer};
 
@@ -295,7 +295,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(mut settings) => {
             settings.data = global.data.or_else(|| std::env::var_os("CONN3CTION_DATA").map(PathBuf::from));
             settings.at = global.at;
-            return crate::app::serve(*settings).await.map_err(Failure::Serve);
+            return crate::app::serve(*settings).await.map_err(|error| match error.downcast_ref() {
+                Some(faults @ FaultySettings(_)) => Failure::Usage(faults.to_string()),
+                None => Failure::Serve(error),
+            });
         }
         Command::Completions { shell } => {
             // Into memory first: the generator panics where nobody reads on.

@@ -41,10 +41,11 @@ impl Status {
 /// The server and its ledger, in lines of a name and what is said of it.
 fn told(ready: &json::Ready, base: &str, printer: &Printer) {
     let dns = if ready.dns.is_empty() { "no DNS".to_owned() } else { format!("DNS at {}", ready.dns.join(", ")) };
+    let pinned = ready.at.as_ref().map(|at| format!(" as of {at}")).unwrap_or_default();
     let json::Ready { version, role, ledger, head, .. } = ready;
     let fit = if ready.ready { "yes".to_owned() } else { format!("no: {}", ready.reasons.join("; ")) };
     for (name, said) in [
-        ("server", format!("{base} conn3ction {version}, role {role}, {dns}")),
+        ("server", format!("{base} conn3ction {version}, role {role}, {dns}{pinned}")),
         ("ledger", format!("{ledger}, head {head}")),
         ("ready", fit),
     ] {

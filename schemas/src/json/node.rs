@@ -33,6 +33,9 @@ pub struct Ready {
     /// Where DNS is answered; empty if it is not.
     #[serde(default)]
     pub dns: Vec<String>,
+    /// The moment as of which DNS is answered for ever, if it is (`serve --at`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     /// Each view of the node.
     pub views: Vec<ViewStatus>,
 }
