@@ -47,7 +47,8 @@ fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> a
         ("log -n 1", "the ledger is unavailable: "),
         ("verify", "the ledger is unavailable: "),
         ("replay --to now", "the ledger is unavailable: "),
-        ("rebuild zone-keys", "Not caught up: rebuilding the view: "),
+        ("rebuild zone-keys", "the ledger is unavailable: "),
+        ("rebuild records", "the ledger is unavailable: "),
     ] {
         let ran = server.cli(&verb.split(' ').collect::<Vec<_>>())?;
         assert_eq!((ran.code, ran.err), (4, format!("conn3ction: {told}{reason}\n")), "{verb}");
