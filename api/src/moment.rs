@@ -3,7 +3,7 @@
 //! Of a revision nothing ever changes. At or before a point in time another event may still take effect, until the
 //! ledger's head is later or the committer has closed that moment; [`NodeState::settled`] asks it to.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{fmt, sync::PoisonError, time::Duration};
 
 use conn3ction_dns::View;
 use conn3ction_ledger::Head;
@@ -34,6 +34,16 @@ pub enum Place {
     Revision(Revision),
     /// A point in time; each zone has its own last revision there.
     Time(Timestamp),
+}
+
+impl fmt::Display for Place {
+    /// As it is asked for: `r1041`, or a point in time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(revision) | Self::Revision(revision) => revision.fmt(f),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
 }
 
 /// Why a moment cannot be read.

@@ -149,8 +149,9 @@ async fn feed_lot(
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
     // Small bodies are read whole before anything of the event is folded, and those of a lot before any of it is.
-    let (mut read_events, mut deltas, mut owners) =
-        (Vec::with_capacity(LOT), Vec::with_capacity(LOT), Vec::with_capacity(LOT));
+    let most = lot.len();
+    let (mut whole, mut deltas, mut owners) =
+        (Vec::with_capacity(most), Vec::with_capacity(most), Vec::with_capacity(most));
     let mut unread = Ok(());
     for event in lot {
         let header = event.header.read();
@@ -161,13 +162,14 @@ async fn feed_lot(
         if unread.is_err() {
             break;
         }
+        // Most events are about one zone; of others nothing is expected.
         if let Some(zone) = header.zones.iter().next().filter(|_| header.zones.len() == 1) {
             owners.extend(deltas[from..].iter().take(LOT).map(|delta: &DeltaRef<'_>| (zone.zone, delta.owner)));
         }
-        read_events.push((event, header, from..deltas.len()));
+        whole.push((event, header, from..deltas.len()));
     }
     projection.expect(&owners);
-    for (event, header, range) in read_events {
+    for (event, header, range) in whole {
         if let Body::Inline(_) = event.body {
             projection.begin(&header);
             projection.chunk(&header, &deltas[range]);

@@ -186,5 +186,10 @@ fn a_server_started_at_a_moment_stays_there() -> anyhow::Result<()> {
     let then = server.cli(&["get", "api.example.local", "--at", &format!("r{first}"), "--json"])?;
     assert!(then.out.contains("192.0.2.10"), "{then:?}");
     assert_eq!(server.cli(&["set", "api.example.local", "A", "192.0.2.1", "--at", "r1"])?.code, 2);
+    drop(server);
+    // An age is one at the start.
+    let server = Conn3ction::start(data.path(), &["--at", "0s"])?;
+    let status = server.cli(&["status"])?;
+    assert!(status.out.contains(&format!("DNS at {} as of 20", server.dns)), "{status:?}");
     Ok(())
 }

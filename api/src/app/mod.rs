@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Instant,
@@ -127,12 +127,8 @@ impl Node {
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
         let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
         let dns = server.as_ref().map(Server::addresses).unwrap_or_default();
-        let about = About {
-            role: config.role.name(),
-            ledger: config.ledger.name(),
-            dns: dns.clone(),
-            at: config.at.filter(|_| answers).map(|when| when.to_string()),
-        };
+        let (role, ledger_kind) = (config.role.name(), config.ledger.name());
+        let about = About { role, ledger: ledger_kind, dns: dns.clone(), at: OnceLock::new() };
         let state = Arc::new(NodeState {
             about,
             store,
@@ -157,7 +153,9 @@ impl Node {
         });
         state.catch_up().await?;
         if let (Some(server), Some(when)) = (&mut server, config.at) {
-            server.pin(&state.moment(when)?.view);
+            let moment = state.moment(when)?;
+            server.pin(&moment.view);
+            let _ = state.about.at.set(moment.place);
         }
         if matches!(config.role, Role::All | Role::Api) && config.at.is_none() {
             state.create_first_zones(&config.zones).await?;

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -35,7 +35,7 @@ use crate::{
         writing::Answer,
     },
     import::{self, Mode},
-    moment::Closed,
+    moment::{Closed, Place},
     past::Importing,
     plan,
     proof::{self, Anchor, Progress},
@@ -56,7 +56,7 @@ pub(crate) struct About {
     /// Where it answers DNS.
     pub(crate) dns: Vec<SocketAddr>,
     /// The moment as of which it does so for ever.
-    pub(crate) at: Option<String>,
+    pub(crate) at: OnceLock<Place>,
 }
 
 /// What handlers share.

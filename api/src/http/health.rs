@@ -28,7 +28,7 @@ pub(super) async fn ready(State(node): State<Shared>, uri: Uri) -> Result<Respon
         role: node.about.role.into(),
         ledger: node.about.ledger.into(),
         dns: node.about.dns.iter().map(ToString::to_string).collect(),
-        at: node.about.at.clone(),
+        at: node.about.at.get().map(ToString::to_string),
         views: status(&node),
     };
     let code = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -73,8 +73,7 @@ impl Reading {
     pub(crate) fn asked(&self) -> Option<String> {
         match self.moment.place {
             Place::Now(_) => None,
-            Place::Revision(revision) => Some(revision.to_string()),
-            Place::Time(time) => Some(time.to_string()),
+            place @ (Place::Revision(_) | Place::Time(_)) => Some(place.to_string()),
         }
     }
 

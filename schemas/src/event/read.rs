@@ -233,31 +233,31 @@ pub struct Fixed {
     pub of: Option<Revision>,
     pub previous_hash: Hash,
     pub body_digest: Hash,
-    actor: Place,
-    source: Place,
-    request_id: Place,
-    idempotency: Option<(Place, Place)>,
-    reason: Option<Place>,
-    zones: Place,
+    actor: Span,
+    source: Span,
+    request_id: Span,
+    idempotency: Option<(Span, Span)>,
+    reason: Option<Span>,
+    zones: Span,
 }
 
 /// From one octet to before another.
-type Place = (u32, u32);
+type Span = (u32, u32);
 
-/// Where members lie, while they are read.
+/// How many octets a header has, to tell where its members lie while they are read.
 #[derive(Clone, Copy)]
-struct Places(usize);
+struct Spans(usize);
 
-impl Places {
+impl Spans {
     /// Where `value`, just taken from `reader`, lies in the octets that it began with.
-    fn of_last(self, value: &[u8], reader: &Reader<'_>) -> Place {
+    fn of_last(self, value: &[u8], reader: &Reader<'_>) -> Span {
         let end = self.0 - reader.0.len();
         ((end - value.len()) as u32, end as u32)
     }
 
     /// Where the text that comes next lies.
     #[inline]
-    fn text(self, reader: &mut Reader<'_>) -> Option<Place> {
+    fn text(self, reader: &mut Reader<'_>) -> Option<Span> {
         let text = reader.text()?;
         Some(self.of_last(text.as_bytes(), reader))
     }
@@ -293,7 +293,7 @@ impl Fixed {
 
     #[inline]
     fn members(reader: &mut Reader<'_>) -> Option<Self> {
-        let places = Places(reader.0.len());
+        let spans = Spans(reader.0.len());
         let mut members = Members::of(reader)?;
         let format = members.must(0)?.unsigned()?;
         let revision = Revision(members.must(1)?.unsigned()?);
@@ -304,28 +304,28 @@ impl Fixed {
         let raw_clock = members.must(6)?.timestamp()?;
         let kind = *Kind::ALL.get(members.must(7)?.unsigned::<usize>()?)?;
         let mut of_actor = Members::of(members.must(8)?)?;
-        let actor = places.text(of_actor.must(0)?)?;
+        let actor = spans.text(of_actor.must(0)?)?;
         let auth = match of_actor.must(1)?.of(UNSIGNED)? {
             0 => Auth::None,
             1 => Auth::Token,
             _ => return None,
         };
         of_actor.end()?;
-        let source = places.text(members.must(9)?)?;
-        let request_id = places.text(members.must(10)?)?;
+        let source = spans.text(members.must(9)?)?;
+        let request_id = spans.text(members.must(10)?)?;
         let idempotency = members.may(11, |value| {
             let mut members = Members::of(value)?;
-            let key = places.text(members.must(0)?)?;
+            let key = spans.text(members.must(0)?)?;
             let reader = members.must(1)?;
-            let digest = places.of_last(&reader.hash()?.0, reader);
+            let digest = spans.of_last(&reader.hash()?.0, reader);
             members.end()?;
             Some((key, digest))
         })?;
-        let reason = members.may(12, |value| places.text(value))?;
+        let reason = members.may(12, |value| spans.text(value))?;
         let reader = members.must(13)?;
-        let from = places.0 - reader.0.len();
+        let from = spans.0 - reader.0.len();
         ZoneChanges::read(reader)?;
-        let zones = (from as u32, (places.0 - reader.0.len()) as u32);
+        let zones = (from as u32, (spans.0 - reader.0.len()) as u32);
         let change_count = members.must(14)?.unsigned()?;
         let of = members.may(15, |value| value.unsigned().map(Revision))?;
         let previous_hash = members.must(16)?.hash()?;
@@ -355,7 +355,7 @@ impl Fixed {
     }
 }
 
-// All places were found, and the texts looked at, when the octets were read.
+// All spans were found, and the texts looked at, when the octets were read.
 impl<'a> HeaderRef<'a> {
     /// The header in `octets`, of which `fixed` was read.
     pub(super) fn new(octets: &'a [u8], fixed: &'a Fixed) -> Self {
@@ -387,14 +387,14 @@ impl<'a> HeaderRef<'a> {
 
     /// Why.
     pub fn reason(self) -> Option<&'a str> {
-        self.fixed.reason.map(|place| self.text(place))
+        self.fixed.reason.map(|span| self.text(span))
     }
 
-    fn text(self, place: Place) -> &'a str {
-        std::str::from_utf8(self.octets(place)).unwrap_or_default()
+    fn text(self, span: Span) -> &'a str {
+        std::str::from_utf8(self.octets(span)).unwrap_or_default()
     }
 
-    fn octets(self, (from, end): Place) -> &'a [u8] {
+    fn octets(self, (from, end): Span) -> &'a [u8] {
         self.octets.get(from as usize..end as usize).unwrap_or_default()
     }
 }

@@ -33,7 +33,7 @@ pub struct Ready {
     /// Where DNS is answered; empty if it is not.
     #[serde(default)]
     pub dns: Vec<String>,
-    /// The moment as of which DNS is answered for ever, if it is (`serve --at`).
+    /// The moment as of which DNS is answered for ever, if it is (`serve --at`): `r1041` or a time, never an age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
     /// Each view of the node.
