@@ -63,9 +63,9 @@ fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> a
     load.aim(&[server.http, late.http]);
     load.acknowledged(50)?;
     let written = load.stop()?;
-    while !server.ask("GET", "/zones", "")?.header("conn3ction-stale").is_empty() {}
     written.audit(&server)?;
     written.audit(&late)?;
+    while !server.ask("GET", "/zones", "")?.header("conn3ction-stale").is_empty() {}
     written.audit_keys(&etcd)
 }
 

@@ -105,8 +105,9 @@ pub(super) async fn rebuild(
         let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();
         return Err(Problem::new(ProblemKind::NotFound, format!("no view {view}; this node has {}", names.join(", "))));
     };
-    if let Some(fault) = node.ledger_fault() {
-        return Err(Problem::new(ProblemKind::LedgerUnavailable, fault));
+    // Asked now: what was last found may be seconds old, and the ledger back.
+    if let Err(error) = node.ledger.head().await {
+        return Err(Problem::new(ProblemKind::LedgerUnavailable, super::writing::chain(&error)));
     }
     node.views.rebuild(*name).await.map_err(|error| Problem::new(ProblemKind::NotCaughtUp, error.to_string()))?;
     let status = status_and_not_shown(&node).await.into_iter().find(|status| status.view == view);
