@@ -505,10 +505,10 @@ fn serve_reports_every_fault_of_its_settings_before_a_port_is_bound() -> anyhow:
     assert!(told[2].starts_with(&format!("{}http-listen: 0.0.0.0:0 can be reached", place(1))), "{faulty:?}");
     let faulty = serve(
         "http-listen = \"0.0.0.0:0\"\nzones = [\"a..b\"]\nrole = \"api\"\netcd-prefix = \"/x\"\netcd-zones-prefix = \"/x/y\"\n",
-        &["--dns-notify", "nobody"],
+        &["--dns-notify", "nobody", "--hot-floor", "0"],
     )?;
     assert_eq!(faulty.code, 2, "{faulty:?}");
-    for setting in ["http-listen:", "zones:", "role:", "etcd-prefix:", "dns-notify:"] {
+    for setting in ["http-listen:", "zones:", "role:", "etcd-prefix:", "dns-notify:", "hot-floor:"] {
         assert!(faulty.err.contains(setting), "{setting} {faulty:?}");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;

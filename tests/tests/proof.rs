@@ -112,11 +112,12 @@ fn on(arguments: &[&str]) -> anyhow::Result<Ran> {
 fn a_directory_is_verified_without_a_server_and_damage_is_named_by_its_revision() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let path = data.path().to_str().unwrap_or_default();
-    let server = Conn3ction::start(data.path(), &[])?;
+    let server = Conn3ction::start(data.path(), &["--hot-floor", "8"])?;
     for n in 1..=9 {
         assert_eq!(server.cli(&["set", "a.example.local", "TXT", &format!("value-{n}")])?.code, 0);
     }
     views(&server, 10)?;
+    server.logged_until("answers sealed");
     let hash = server.ask("GET", "/events/4", "")?.json()["hash"].as_str().unwrap_or_default().to_owned();
     let held = on(&["--data", path, "verify"])?;
     assert_eq!(held.code, 1, "{held:?}");
@@ -126,7 +127,7 @@ fn a_directory_is_verified_without_a_server_and_damage_is_named_by_its_revision(
     let whole = on(&["--data", path, "verify", "--anchor", &format!("r4:{hash}")])?;
     assert_eq!(whole.code, 0, "{whole:?}");
     // A killed server may leave the copy a moment behind.
-    for line in ["chain r1 to r10: ", "anchor r4: ok", "records r", ": ok  "] {
+    for line in ["chain r1 to r10: ", "anchor r4: ok", "answers r", "records r", ": ok  "] {
         assert!(whole.out.contains(line), "{line}: {whole:?}");
     }
     assert!(!whole.out.contains("DIFFERS"), "{whole:?}");

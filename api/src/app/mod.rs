@@ -33,9 +33,6 @@ use crate::{
     responder,
 };
 
-/// Answers are sealed after so many changes: what a restart has to fold takes well under a second.
-const SEAL_CHANGES: u64 = 100_000;
-
 /// A running node.
 pub struct Node {
     state: Arc<NodeState>,
@@ -108,7 +105,7 @@ impl Node {
         let etcd = etcd_views(&config).await?;
         let kept = ViewsConfig {
             records: views.as_ref().map(|views| views.join("records")),
-            seal: views.map(|directory| Seal { directory, changes: SEAL_CHANGES }),
+            seal: views.map(|directory| Seal { directory, changes: config.hot_floor }),
             #[cfg(feature = "etcd")]
             etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
         };

@@ -49,7 +49,7 @@ impl Settings {
             };
         }
         filled! {
-            role port http_listen dns_listen dns_threads dns_allow_transfer dns_allow_history dns_asof_suffix dns_notify ledger data at zones etcd_endpoints etcd_prefix etcd_zones_prefix etcd_ledger_prefix etcd_large_zones etcd_username etcd_password_file etcd_ca etcd_cert etcd_key tokens allow_open log_format
+            role port http_listen dns_listen dns_threads dns_allow_transfer dns_allow_history dns_asof_suffix dns_notify ledger data hot_floor at zones etcd_endpoints etcd_prefix etcd_zones_prefix etcd_ledger_prefix etcd_large_zones etcd_username etcd_password_file etcd_ca etcd_cert etcd_key tokens allow_open log_format
         }
     }
 
@@ -194,6 +194,11 @@ impl Settings {
         if dns_threads == 0 {
             fault("dns-threads", "at least one thread".into());
         }
+        // What a restart has to fold then takes well under a second.
+        let hot_floor = self.hot_floor.unwrap_or(100_000);
+        if hot_floor == 0 {
+            fault("hot-floor", "at least one change".into());
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -209,6 +214,7 @@ impl Settings {
             dns_notify,
             ledger,
             data: self.data.unwrap_or_else(|| "conn3ction-data".into()),
+            hot_floor,
             zones,
             etcd,
             tokens: self.tokens,

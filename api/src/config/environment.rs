@@ -41,10 +41,11 @@ mod tests {
         let told = |name: &str| faults([name.to_owned()].into_iter()).pop().map(|fault| fault.to_string());
         let misspelt = told("CONN3CTION_LEDGR").expect("a fault");
         assert!(misspelt.contains("did you mean CONN3CTION_LEDGER?"), "{misspelt}");
-        assert!(told("CONN3CTION_HOT_FLOOR").is_some());
+        assert!(told("CONN3CTION_HOT_CEILING").is_some());
         for fine in [
             "CONN3CTION_LEDGER",
             "CONN3CTION_DATA",
+            "CONN3CTION_HOT_FLOOR",
             "CONN3CTION_PORT_8080_TCP",
             "CONN3CTION_DNS_SERVICE_HOST",
             "CONN3CTION_DNS_PORT",

@@ -58,6 +58,10 @@ pub struct Settings {
     // A global option of the command line, so not declared here again.
     #[arg(skip)]
     pub data: Option<PathBuf>,
+    /// Changes of record sets whose states the answers hold in memory, at least, before these are sealed into a mapped file.
+    /// More: fewer and larger sealings, a restart folds more [default: 100000].
+    #[arg(long, env = "CONN3CTION_HOT_FLOOR", value_name = "CHANGES")]
+    pub hot_floor: Option<u64>,
     /// The moment that the responder answers as of, for ever.
     // A global option of the command line, too.
     #[arg(skip)]
@@ -194,6 +198,8 @@ pub struct Config {
     pub ledger: LedgerKind,
     /// Ledger files and local views.
     pub data: PathBuf,
+    /// Answers are sealed after so many changes.
+    pub hot_floor: u64,
     /// Zones of a first start.
     pub zones: Vec<Name>,
     /// etcd, if endpoints are set.
