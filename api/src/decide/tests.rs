@@ -208,6 +208,7 @@ fn plans_warn_of_what_is_hidden_or_laid_open() {
         (new_zone("new.example."), Some(WarningKind::NamesHidden)),
         (new_zone("cut.example."), Some(WarningKind::NamesHidden)),
         (new_zone("other.example."), None),
+        (Intent::DeleteZone(name("example.")), None),
     ] {
         let mut warnings = Vec::new();
         outcome(&state, &intent, &mut warnings).expect("decided");

@@ -90,7 +90,9 @@ pub(super) fn outcome<S: State + ?Sized>(work: &Work<'_, S>, warnings: &mut Vec<
     let mut seen = BTreeSet::new();
     for set in work.outcomes() {
         let (zone, owner, rtype) = (&set.id.zone, &set.id.owner, set.id.key.rtype);
-        if rtype == RecordType::NS && owner != zone && set.before.is_some() && set.after.is_none() {
+        let ends = rtype == RecordType::NS && owner != zone && set.before.is_some() && set.after.is_none();
+        // A zone that goes lays nothing open.
+        if ends && !work.goes(zone) {
             warnings.push(Warning::delegation_removed(owner));
         }
         if set.after.is_some() && set.before.is_none() {

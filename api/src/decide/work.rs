@@ -130,6 +130,11 @@ impl<'s, S: State + ?Sized> Work<'s, S> {
         self.lives.contains_key(zone)
     }
 
+    /// Whether a zone goes with this command, and all that is in it.
+    pub(super) fn goes(&self, zone: &Name) -> bool {
+        self.lives.get(zone) == Some(&ZoneLife::Deleted)
+    }
+
     /// The touched sets with their outcome, in the order of deltas.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = Outcome<'_>> {
         self.touched.iter().map(|(id, touched)| Outcome {
