@@ -3,20 +3,20 @@
 pub mod audit;
 pub mod corpus;
 pub mod etcd;
+mod free;
 pub mod http;
 pub mod load;
 pub mod random;
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex},
 };
+
+pub use free::free_address;
 
 /// Where Debian has the library (`LD_PRELOAD`) that gives a process another clock (`FAKETIME`).
 pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
@@ -232,18 +232,4 @@ pub fn shell(line: &str) -> anyhow::Result<String> {
 /// Those of [`shell`].
 pub fn as_root(line: &str) -> anyhow::Result<String> {
     shell(&format!("if [ $(id -u) = 0 ]; then {line}; else sudo -n bash -c '{line}'; fi"))
-}
-
-/// A loopback address whose port is free for UDP and TCP. It is below the ports that the system gives out by itself, so
-/// that no connection takes it before the server does that is to listen there.
-pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = std::process::id() * 37;
-    loop {
-        let port = 10_000 + (start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
-        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

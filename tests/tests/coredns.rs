@@ -11,7 +11,7 @@ use conn3ction_tests::{
     Conn3ction,
     corpus::{Message, ask, corpus, questions, zones},
     etcd::Etcd,
-    root, shell, tool,
+    free_address, root, shell, tool,
 };
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn import(server: &Conn3ction, zone: &str, file: &str) -> anyhow::Result<String>
 
 /// CoreDNS from `deploy/Corefile.etcd`, for `zones` under `prefix`.
 fn coredns(data: &Path, etcd: &Etcd, prefix: &str, zones: &[String]) -> anyhow::Result<(Ends, u16)> {
-    let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_address().port();
     let shipped = std::fs::read_to_string(root().join("deploy/Corefile.etcd"))?;
     for part in ["example.local:53 ", "etcd example.local ", "path /conn3ction/zones\n", "http://127.0.0.1:2379"] {
         anyhow::ensure!(shipped.contains(part), "{part:?} is not in the Corefile");

@@ -3,6 +3,8 @@
 
 mod bad_packets;
 mod differential;
+#[path = "../../../tests/src/free.rs"]
+mod free;
 mod random;
 mod responder;
 mod sockets;

@@ -9,16 +9,7 @@ use conn3ction_schemas::{
     Name, Rdata, RecordSet, RecordType, Serial, SetKey, Timestamp, Ttl,
     zonefile::{Zone, write_zone},
 };
-use std::{
-    net::{SocketAddr, TcpListener, UdpSocket},
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{net::SocketAddr, process::Command, sync::Arc, thread::JoinHandle, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// A responder that runs until it is dropped.
@@ -152,20 +143,6 @@ pub(crate) fn dig(server: SocketAddr, arguments: &[&str]) -> String {
     let (ip, port) = (format!("@{}", server.ip()), server.port().to_string());
     let output = Command::new("dig").args([&ip, "-p", &port, "+tries=1", "+time=10"]).args(arguments).output();
     String::from_utf8(output.expect("dig is installed").stdout).expect("text")
-}
-
-/// An address whose port is free for UDP and TCP. It is below the ports that the system gives out by itself, so that no
-/// connection takes it before the server does that is to listen there.
-pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = std::process::id() * 37;
-    loop {
-        let port = 10_000 + (start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
-        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }
 
 /// Looks again and again until `found` gives something; the limit is far beyond what any machine needs.

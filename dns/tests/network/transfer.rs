@@ -2,7 +2,8 @@
 
 use crate::{
     differential::access,
-    responder::{Responder, dig, free_address, name, wait_for},
+    free::free_address,
+    responder::{Responder, dig, name, wait_for},
 };
 use conn3ction_dns::{
     Store,

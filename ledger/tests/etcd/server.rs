@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -10,6 +9,10 @@ use std::{
 
 use conn3ction_ledger::etcd::{Client, ClientConfig};
 use tempfile::TempDir;
+
+#[path = "../../../tests/src/free.rs"]
+mod free;
+use free::free_address;
 
 /// Which etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +139,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").to_string()
 }

@@ -14,6 +14,8 @@ use conn3ction_schemas::{
 };
 use uuid::Uuid;
 
+#[path = "../../../tests/src/free.rs"]
+mod free;
 pub mod servers;
 pub mod stalling;
 

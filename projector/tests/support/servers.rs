@@ -1,7 +1,6 @@
 //! Real servers on free loopback ports. They die with their value.
 
 use std::{
-    net::{TcpListener, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -10,21 +9,13 @@ use std::{
 use conn3ction_ledger::etcd::{Client, ClientConfig};
 use tempfile::TempDir;
 
+use super::free::free_address;
+
 fn tool(name: &str) -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/conn3ction-tools");
     let path = std::env::var_os("TESTS_TOOLS").map_or_else(home, PathBuf::from).join(name);
     assert!(path.exists(), "{} is missing; tests/run installs it", path.display());
     path
-}
-
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = tcp.local_addr().expect("an address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 pub struct Etcd {
@@ -36,7 +27,7 @@ pub struct Etcd {
 impl Etcd {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let [url, peer] = [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
+        let [url, peer] = [(); 2].map(|()| format!("http://{}", free_address()));
         let child = Command::new(tool("etcd-3.7.3"))
             .args(["--listen-client-urls", &url, "--advertise-client-urls", &url, "--listen-peer-urls", &peer])
             .args(["--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("default={peer}")])
@@ -77,7 +68,7 @@ impl CoreDns {
     /// Serves `zones` from the keys under `path`.
     pub async fn start(etcd: &Etcd, path: &str, zones: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let port = free_port();
+        let port = free_address().port();
         let corefile =
             format!(".:{port} {{\n bind 127.0.0.1\n etcd {zones} {{\n path {path}\n endpoint {}\n }}\n}}\n", etcd.url);
         let file = dir.path().join("Corefile");
