@@ -3,9 +3,9 @@
 pub mod audit;
 pub mod corpus;
 pub mod etcd;
-mod free;
 pub mod http;
 pub mod load;
+mod ports;
 pub mod random;
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-pub use free::free_address;
+pub use ports::free_address;
 
 /// Where Debian has the library (`LD_PRELOAD`) that gives a process another clock (`FAKETIME`).
 pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";

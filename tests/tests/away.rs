@@ -69,6 +69,20 @@ fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> a
     written.audit_keys(&etcd)
 }
 
+/// A node looks at etcd every second; a rebuild does not go by what it found then.
+#[test]
+fn a_rebuild_is_refused_only_while_etcd_is_away() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--etcd-endpoints", &etcd.url])?;
+    etcd.pause()?;
+    while server.ask("GET", "/zones", "")?.header("conn3ction-stale").is_empty() {}
+    etcd.go_on()?;
+    let rebuilt = server.ask("POST", "/projections/answers/rebuild", "")?;
+    assert_eq!(rebuilt.status, 200, "{rebuilt:?}");
+    Ok(())
+}
+
 /// A network of its own, joined to ours by one cable.
 struct Apart(String);
 

@@ -3,8 +3,8 @@
 
 mod bad_packets;
 mod differential;
-#[path = "../../../tests/src/free.rs"]
-mod free;
+#[path = "../../../tests/src/ports.rs"]
+mod ports;
 mod random;
 mod responder;
 mod sockets;

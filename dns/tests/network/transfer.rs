@@ -2,7 +2,7 @@
 
 use crate::{
     differential::access,
-    free::free_address,
+    ports::free_address,
     responder::{Responder, dig, name, wait_for},
 };
 use conn3ction_dns::{

@@ -10,9 +10,9 @@ use std::{
 use conn3ction_ledger::etcd::{Client, ClientConfig};
 use tempfile::TempDir;
 
-#[path = "../../../tests/src/free.rs"]
-mod free;
-use free::free_address;
+#[path = "../../../tests/src/ports.rs"]
+mod ports;
+use ports::free_address;
 
 /// Which etcd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use conn3ction_schemas::{
 };
 use uuid::Uuid;
 
-#[path = "../../../tests/src/free.rs"]
-mod free;
+#[path = "../../../tests/src/ports.rs"]
+mod ports;
 pub mod servers;
 pub mod stalling;
 

@@ -9,7 +9,7 @@ use std::{
 use conn3ction_ledger::etcd::{Client, ClientConfig};
 use tempfile::TempDir;
 
-use super::free::free_address;
+use super::ports::free_address;
 
 fn tool(name: &str) -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/conn3ction-tools");

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::ask::{Question, ask_all};
-use crate::{free::free_address, responder::wait_for};
+use crate::{ports::free_address, responder::wait_for};
 
 /// The other servers, asked for the right answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use conn3ction_schemas::Name;
 use tempfile::TempDir;
 
 use super::{peers::wait_until_listening, signed::PUBLIC};
-use crate::free::free_address;
+use crate::ports::free_address;
 
 /// A running validator; ended when dropped.
 pub(crate) struct Unbound {
