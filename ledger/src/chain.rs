@@ -119,6 +119,6 @@ pub fn checked(
     .boxed()
 }
 
-fn wrong_body(revision: Revision) -> ReadError {
+pub(crate) fn wrong_body(revision: Revision) -> ReadError {
     ReadError::Damaged { revision, detail: "its body is not the one that its header names".into() }
 }

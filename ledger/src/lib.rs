@@ -10,6 +10,7 @@ pub mod chain;
 pub mod committer;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+pub mod export;
 pub mod file;
 mod follow;
 pub mod memory;

@@ -69,6 +69,6 @@ async fn walk_body(ledger: &dyn Ledger, event: &Arc<Event>) -> Result<(), ReadEr
     Ok(())
 }
 
-fn missing(revision: Revision) -> ReadError {
+pub(crate) fn missing(revision: Revision) -> ReadError {
     ReadError::Damaged { revision, detail: "it is missing, though the head is after it".into() }
 }

@@ -214,6 +214,7 @@ fn shapes() -> Vec<Shape> {
     };
     let replay =
         || ReplayJson { ok: true, to: 7, events: 7, elapsed_ms: 1, events_per_second: 7_000, views: vec![check(None)] };
+    let copy = || LedgerCopy { directory: text("backup"), events: 3, to: 7, hash: text(HASH) };
     let progress = || CheckProgress { step: text("chain"), done: 7, total: 9 };
 
     let hidden = || NotShown {
@@ -376,6 +377,7 @@ fn shapes() -> Vec<Shape> {
         ),
         shape("check-progress", progress(), progress()),
         shape("replay", replay(), replay()),
+        shape("ledger-copy", copy(), copy()),
         shape("health", Health { status: text("ok") }, Health { status: text("ok") }),
         shape("not-shown", hidden(), hidden()),
         shape("view-status", view(some("at r3"), vec![hidden()]), view(None, vec![])),

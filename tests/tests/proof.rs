@@ -233,3 +233,52 @@ fn a_replay_to_any_moment_comes_to_what_is_shown_of_it() -> anyhow::Result<()> {
     assert!(offline.out.contains("records r5: ok"), "{offline:?}");
     Ok(())
 }
+
+/// A copy of the whole ledger, from any kind of ledger, is a directory that everything reads and `verify` proves; it is gone on
+/// with later, and never mixed with another ledger.
+#[test]
+fn the_ledger_is_exported_and_the_copy_proves_the_same_chain() -> anyhow::Result<()> {
+    let etcd = Etcd::start(&[])?;
+    let (one, two, copies) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    let on_files = Conn3ction::start(one.path(), &[])?;
+    let on_etcd = Conn3ction::start(two.path(), &["--etcd-endpoints", &etcd.url])?;
+    let zone: String = (0..6_000).map(|n| format!("n{n} 60 TXT \"{}\"\n", "x".repeat(60))).collect();
+    std::fs::write(copies.path().join("zone"), format!("@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\n{zone}"))?;
+    let (zone, mut chains) = (copies.path().join("zone").display().to_string(), Vec::new());
+    for (server, name) in [(&on_files, "files"), (&on_etcd, "etcd")] {
+        let copy = copies.path().join(name).display().to_string();
+        assert_eq!(server.cli(&["set", "a.example.local", "A", "192.0.2.1"])?.code, 0);
+        let empty = server.cli(&["export", "--ledger", &copy])?;
+        assert!(empty.code == 0 && empty.out.contains(&format!("copied r1 to r2 into {copy}: ")), "{empty:?}");
+        // Too large to come along with its header.
+        assert_eq!(server.cli(&["import", "large.test", &zone])?.code, 0);
+        assert_eq!(server.cli(&["set", "a.example.local", "A", "192.0.2.2"])?.code, 0);
+        let more = server.cli(&["export", "--ledger", &copy, "--json"])?;
+        assert_eq!(more.code, 0, "{more:?}");
+        let told: Value = serde_json::from_str(&more.out)?;
+        assert_eq!((&told["events"], &told["to"]), (&Value::from(2), &Value::from(4)), "{told}");
+        let nothing = server.cli(&["export", "--ledger", &copy])?;
+        assert!(nothing.code == 0 && nothing.out.contains("nothing new"), "{nothing:?}");
+
+        let hash = told["hash"].as_str().unwrap_or_default();
+        let chain = format!("chain r1 to r4: {hash}");
+        for proof in [on(&["--data", &copy, "verify"])?, verify(server, &[])?] {
+            assert!(proof.code == 0 && proof.out.contains(&chain), "{chain}: {proof:?}");
+        }
+        let log = on(&["--data", &copy, "log", "--oneline"])?;
+        assert!(log.code == 0 && log.out.lines().count() == 4, "{log:?}");
+        let past = on(&["--data", &copy, "get", "a.example.local", "A", "--at", "r2"])?;
+        assert!(past.code == 0 && past.out.contains("192.0.2.1"), "{past:?}");
+        chains.push(copy);
+    }
+    let other = on_etcd.cli(&["export", "--ledger", &chains[0]])?;
+    assert!(other.code == 5 && other.err.contains("these are two ledgers"), "{other:?}");
+    let young = Conn3ction::start(copies.path().join("young").as_path(), &[])?;
+    let ahead = young.cli(&["export", "--ledger", &chains[0]])?;
+    assert!(ahead.code == 5 && ahead.err.contains("which this server does not have"), "{ahead:?}");
+    let filled = on_files.cli(&["export", "--ledger", &copies.path().display().to_string()])?;
+    assert!(filled.code == 2 && filled.err.contains("holds other files and no ledger"), "{filled:?}");
+    let again = on(&["--data", &chains[0], "verify"])?;
+    assert!(again.code == 0 && again.out.contains("chain r1 to r4: "), "{again:?}");
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod bisect;
 mod blame;
 mod client;
 mod diff;
+mod export;
 mod failure;
 mod follow;
 mod forms;
@@ -116,8 +117,8 @@ enum Command {
     Import(zones::Import),
     /// Take in the past of zones that are kept in git, or in a folder of dated files: an event for each version.
     ImportHistory(import_history::ImportHistory),
-    /// Print a zone as a master file.
-    Export(zones::Export),
+    /// Print a zone as a master file, or copy the whole ledger into a directory.
+    Export(export::Export),
     /// Show events, newest first; of a name all that changed its answer.
     Log(log::Log),
     /// Show one event with all that it changed.

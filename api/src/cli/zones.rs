@@ -9,7 +9,7 @@ use reqwest::{Method, Response, Url, header::HeaderMap};
 use super::{
     apply,
     client::{Client, Failure},
-    output::{Output, Printer, confirmed, is_asked},
+    output::{Printer, confirmed, is_asked},
     records::{as_of, dotted, name, sets, show_plan, written},
 };
 use crate::http::list::Row;
@@ -217,28 +217,4 @@ fn progress(octets: u64) -> ProgressBar {
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     bar
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Export {
-    /// The zone's apex.
-    zone: String,
-}
-
-impl Export {
-    pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        if !matches!(printer.output, Output::Table | Output::Zone) {
-            return Err(Failure::Usage("export prints a master file; `get --zone` prints other forms".into()));
-        }
-        let mut response = client
-            .open(client.url(&["zones", &self.zone, "zonefile"], &[("at", client.global.at.as_deref())]), "text/dns")
-            .await?;
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => printer.raw(&chunk),
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(Failure::Unreachable(format!("the export broke off: {error}"))),
-            }
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod events;
 mod filter;
 mod health;
 mod history;
+mod ledger;
 pub mod list;
 mod lookup;
 mod metrics;
@@ -92,6 +93,7 @@ routes! {
     "/events/{rev}" => get(events::show),
     "/events/{rev}/revert" => post(rollback::revert),
     "/events/{rev}/changes" => get(events::changes),
+    "/ledger" => get(ledger::export),
     "/lookup" => get(lookup::show),
     "/projections" => get(projections::list),
     "/projections/{view}/rebuild" => post(projections::rebuild),

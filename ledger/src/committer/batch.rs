@@ -12,11 +12,11 @@ use super::{Decider, Decision, Next, Outcome};
 use crate::{Batch, Body, Event, Head};
 
 /// The most events of one batch, so that a reader of one event never decodes much more.
-pub(super) const MAX_EVENTS: usize = 512;
+pub(crate) const MAX_EVENTS: usize = 512;
 
 /// When a batch is full, in octets of headers and inline bodies: etcd takes 1.5 MiB at once, and the last event may
 /// bring a whole inline body with it.
-const FULL_BYTES: usize = 256 * 1024;
+pub(crate) const FULL_BYTES: usize = 256 * 1024;
 
 /// Events sealed after a head, and what was decided on the way.
 pub(super) struct Open {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{AppendError, Event, Head, Ledger, ReadError};
+pub(crate) use batch::{FULL_BYTES, MAX_EVENTS};
 
 /// How many commands may wait. The next is refused with [`SubmitError::Overloaded`]; at 15,000 changes a second this
 /// is a quarter of a second.

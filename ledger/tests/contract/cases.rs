@@ -3,7 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use conn3ction_ledger::{AppendError, Batch, Body, Head, Ledger, ReadError, verify::verify};
+use conn3ction_ledger::{
+    AppendError, Batch, Body, Head, Ledger, ReadError,
+    export::{Copier, export},
+    memory::MemoryLedger,
+    verify::verify,
+};
 use conn3ction_schemas::{
     Revision, Timestamp,
     event::{BodyDigest, DraftBody},
@@ -345,4 +350,45 @@ pub(crate) async fn verify_walks_the_whole_log(place: impl Backend) {
         assert_eq!((verified.to, verified.hash), (head.revision, head.hash));
         assert_eq!(seen.last(), Some(&Revision(41)));
     }
+}
+
+/// Takes all of `from` that `to` lacks over, in pieces that respect no item.
+async fn copied(from: &Arc<dyn Ledger>, to: &Arc<dyn Ledger>) -> Head {
+    let mut copier = Copier::at_end_of(&**to).await.unwrap();
+    let head = from.head().await.unwrap().revision;
+    let mut pieces = export(Arc::clone(from), copier.after(), head);
+    while let Some(piece) = pieces.try_next().await.unwrap() {
+        for part in piece.chunks(997) {
+            copier.take(part).await.unwrap();
+        }
+    }
+    copier.finish().await.unwrap()
+}
+
+pub(crate) async fn an_export_is_the_same_log_elsewhere<B: Backend>(place: B) {
+    let (ledger, other) = (place.open().await, B::fresh().await);
+    let memory: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    let copy = other.open().await;
+    assert_eq!(copied(&ledger, &memory).await, Head::EMPTY);
+    for round in 1..=3u32 {
+        append(&ledger, 600).await;
+        let id = Uuid::new_v4();
+        let (chunks, body) = make::large_body(id, 70 * round);
+        for (index, chunk) in (0u32..).zip(&chunks) {
+            ledger.stage(id, index, chunk.clone()).await.unwrap();
+        }
+        let head = ledger.head().await.unwrap();
+        let wide = make::wide_draft(7, 1000);
+        ledger.append(&head, &batch_at(&head, &[make::with_body(1, body), wide], Timestamp::now())).await.unwrap();
+        // Out of this backend and, from there, into it.
+        for (from, to) in [(&ledger, &memory), (&memory, &copy)] {
+            let head = copied(from, to).await;
+            let original = ledger.head().await.unwrap();
+            assert_eq!((head.revision, head.hash), (original.revision, original.hash));
+        }
+    }
+    assert_eq!(hashes(&all(&copy).await), hashes(&all(&ledger).await));
+    verify(&*copy, Revision(1), |_| {}).await.unwrap();
+    // Nothing new is nothing to do.
+    assert_eq!(copied(&ledger, &copy).await, copy.head().await.unwrap());
 }

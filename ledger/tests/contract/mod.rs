@@ -54,6 +54,7 @@ macro_rules! contract_suite {
             an_empty_batch_closes_moments_and_makes_no_event
             a_lost_answer_is_resolved_truthfully
             verify_walks_the_whole_log
+            an_export_is_the_same_log_elsewhere
         );
     };
     (@cases $name:ident, $backend:ty, $($case:ident)*) => {

@@ -25,7 +25,7 @@ pub use event::{ChangeJson, EventJson, EventZone, HistoryEntry};
 pub use node::{Health, Lookup, NotShown, Ready, ViewStatus};
 pub use plan::{ApplyTo, Conflict, Plan, Summary, Warning};
 pub use problem::{Problem, ProblemError};
-pub use proof::{AnchorCheck, CheckProgress, ReplayJson, VerifyJson, ViewCheck};
+pub use proof::{AnchorCheck, CheckProgress, LedgerCopy, ReplayJson, VerifyJson, ViewCheck};
 pub use record::{EventNote, Record, RecordInput, SetJson};
 pub use rollback::{RestoreInput, RevertInput};
 pub use zone::{Secondary, ZoneInput, ZoneJson};

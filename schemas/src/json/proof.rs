@@ -55,6 +55,19 @@ pub struct ReplayJson {
     pub views: Vec<ViewCheck>,
 }
 
+/// What `export --ledger` copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCopy {
+    /// The copy's directory.
+    pub directory: String,
+    /// How many events were added to it.
+    pub events: u64,
+    /// Its last revision.
+    pub to: u64,
+    /// The hash of its last event, in hex.
+    pub hash: String,
+}
+
 /// How far a long check is, in the NDJSON form of `GET /verify` and `GET /replay`; the last line is the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckProgress {

@@ -42,6 +42,7 @@ entries! {
     text::token_file from token_files,
     stored::event_header from headers,
     stored::event_chunk from chunks,
+    stored::ledger_export from exports,
 }
 
 /// Runs the entry `name`.

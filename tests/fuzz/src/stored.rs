@@ -1,7 +1,23 @@
-//! The stored form of events, which comes back from disks and from etcd.
+//! The stored form of events, which comes back from disks and from etcd, and exports of ledgers.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use conn3ction_schemas::event::{SealedHeader, chunk::ChunkWriter, chunk::deltas};
+use conn3ction_ledger::{
+    Batch, Body, Event, Head, Ledger,
+    export::{Copier, export},
+    memory::MemoryLedger,
+    verify::verify,
+};
+use conn3ction_schemas::{
+    Actor, Kind, Revision, Timestamp,
+    event::{
+        Auth, Draft, DraftBody, DraftChunks, Place, SealedHeader,
+        chunk::{ChunkWriter, deltas},
+    },
+};
+use futures::TryStreamExt;
+use uuid::Uuid;
 
 /// The header of an event.
 ///
@@ -27,6 +43,72 @@ pub fn event_chunk(octets: &[u8]) {
     chunks.extend(writer.finish());
     let again: Result<Vec<_>, _> = chunks.iter().flat_map(|chunk| deltas(chunk)).collect();
     assert_eq!(again.expect("what we wrote"), read);
+}
+
+/// An export of a ledger, which a copy takes in.
+///
+/// # Panics
+///
+/// If what a copy took is not a ledger that verifies.
+pub fn ledger_export(octets: &[u8]) {
+    block_on(async {
+        let copy = MemoryLedger::new();
+        let mut copier = Copier::at_end_of(&copy).await.expect("an empty ledger");
+        for piece in octets.chunks(61) {
+            if copier.take(piece).await.is_err() {
+                break;
+            }
+        }
+        let ended = copier.finish().await;
+        let held = verify(&copy, Revision(1), |_| {}).await.expect("a copy holds only what links");
+        if let Ok(head) = ended {
+            assert_eq!((head.revision, head.hash), (held.to, held.hash));
+        }
+    });
+}
+
+/// The export of a ledger of two events to start from.
+pub fn exports() -> Vec<Vec<u8>> {
+    let deltas: Result<Vec<_>, _> =
+        chunks().iter().flat_map(|chunk| deltas(chunk).collect::<Vec<_>>()).take(3).collect();
+    let mut head = Head::EMPTY;
+    let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
+    block_on(async {
+        for of in deltas.expect("golden deltas").chunks(2) {
+            let body = DraftBody::inline(of);
+            let DraftChunks::Inline(chunks) = body.chunks.clone() else { unreachable!("a small body") };
+            let draft = Draft {
+                id: Uuid::now_v7(),
+                kind: Kind::RecordsChanged,
+                actor: Actor { name: "ann".into(), auth: Auth::None },
+                source: "rest".into(),
+                request_id: "1".into(),
+                idempotency: None,
+                reason: None,
+                zones: Vec::new(),
+                of: None,
+                time: None,
+                body,
+            };
+            let committed_at = head.next_committed_at(Timestamp(1));
+            let header = draft.seal(Place {
+                epoch: head.epoch,
+                revision: head.revision.next(),
+                previous_hash: head.hash,
+                committed_at,
+                raw_clock: committed_at,
+            });
+            let event = Event { header, salt: draft.body.salt, body: Body::Inline(chunks.into_iter().collect()) };
+            let batch = Batch { id: Uuid::nil(), events: vec![Arc::new(event)], closed: Timestamp(0) };
+            head = ledger.append(&head, &batch).await.expect("in memory");
+        }
+        let pieces: Vec<Bytes> = export(ledger, Revision::ZERO, head.revision).try_collect().await.expect("in memory");
+        vec![pieces.concat()]
+    })
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
 }
 
 /// The golden files: first the header, then the chunk, in hexadecimal.
