@@ -1,13 +1,51 @@
 //! Bearer tokens: a file of hashes, so that reading the file gives nobody a token.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
+};
 
 use conn3ction_schemas::event::{Actor, Auth, Hash};
 use subtle::ConstantTimeEq;
 
+/// A token file and the tokens that were in it when it was read last.
+#[derive(Debug)]
+pub(crate) struct TokenFile {
+    path: PathBuf,
+    tokens: RwLock<Tokens>,
+}
+
+impl TokenFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tokens::load`].
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        Ok(Self { path: path.into(), tokens: Tokens::load(path)?.into() })
+    }
+
+    /// Reads it again; where it is faulty, what was read before stays in force. Says how many tokens there are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tokens::load`].
+    pub(crate) fn reread(&self) -> Result<usize, String> {
+        let tokens = Tokens::load(&self.path)?;
+        let count = tokens.0.len();
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+        Ok(count)
+    }
+
+    /// Whose token this is.
+    pub(crate) fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).bearer(secret)
+    }
+}
+
 /// The tokens of one file. A line is `SHA256-HEX ACTOR read|write`; empty lines and `#` comments are skipped.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Vec<Token>);
+struct Tokens(Vec<Token>);
 
 #[derive(Debug)]
 struct Token {
@@ -31,7 +69,7 @@ impl Tokens {
     /// # Errors
     ///
     /// The line that is no token, never its text: a token may stand there by mistake.
-    pub(crate) fn load(path: &Path) -> Result<Self, String> {
+    fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|line| {
             format!(
@@ -59,7 +97,7 @@ impl Tokens {
     }
 
     /// Whose token this is. Every stored hash is compared, in constant time.
-    pub(crate) fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
+    fn bearer(&self, secret: &str) -> Option<(Actor, Access)> {
         let hash = Hash::of(secret.as_bytes());
         let mut found = None;
         for token in &self.0 {

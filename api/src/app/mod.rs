@@ -18,13 +18,16 @@ use conn3ction_dns::Server;
 use conn3ction_ledger::{Ledger, committer::Committer, memory::MemoryLedger};
 use conn3ction_projector::{Config as ViewsConfig, Projector, Seal};
 use conn3ction_schemas::Timestamp;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::state::About;
 pub use self::state::NodeState;
 use crate::{
-    auth::Tokens,
+    auth::TokenFile,
     config::{Config, LedgerKind, LogFormat, Role, Settings},
     decide::decider::Decisions,
     headers::Headers,
@@ -46,7 +49,8 @@ pub struct Node {
 #[error("the settings are faulty:\n  {0}")]
 pub struct FaultySettings(pub(crate) String);
 
-/// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it.
+/// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it. SIGHUP reads the token file again; with none it
+/// ends a node that a terminal started.
 ///
 /// # Errors
 ///
@@ -68,10 +72,12 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::info!(%address, "DNS listens");
     }
     tracing::info!("the node runs");
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let hangups = node.state.clone().reread_tokens_at_hangup();
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
+        ended = hangups => ended?,
     }
     tracing::info!("stopping");
     stop.cancel();
@@ -97,7 +103,8 @@ impl Node {
     ///
     /// A port, the ledger or a file cannot be had.
     pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
-        let tokens = config.tokens.as_deref().map(Tokens::load).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
+        let tokens =
+            config.tokens.as_deref().map(TokenFile::open).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
         let tasks = TaskTracker::new();
         let ledger = open(&config, &tasks, &stop).await?;
         let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));

@@ -46,6 +46,33 @@ fn with_a_token_file_writes_need_a_token_and_its_actor_goes_into_the_event() -> 
     Ok(())
 }
 
+/// A token comes and goes without a restart; a slip of the pen locks nobody out.
+#[test]
+fn a_token_file_is_read_again_when_the_server_is_told_to_hang_up() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let file = data.path().join("tokens");
+    let line =
+        |secret: &str| shell(&format!("printf '%s ann write\\n' $(printf %s {secret} | sha256sum | cut -d' ' -f1)"));
+    std::fs::write(&file, line("first")?)?;
+    let server = Conn3ction::start(data.path(), &["--ledger", "memory", "--tokens", &file.to_string_lossy()])?;
+    let status = |secret: &str| -> anyhow::Result<u16> {
+        let bearer = format!("Bearer {secret}");
+        Ok(send(&server, "POST /records?dry_run=true", &[("Authorization", &bearer)], RECORD)?.status)
+    };
+    let hang_up = || shell(&format!("kill -HUP {}", server.pid()));
+    assert_eq!((status("first")?, status("second")?), (200, 401));
+    std::fs::write(&file, line("second")?)?;
+    hang_up()?;
+    server.logged_until("the token file was read again");
+    assert_eq!((status("first")?, status("second")?), (401, 200));
+    std::fs::write(&file, "hunter2\n")?;
+    hang_up()?;
+    let log = server.logged_until("the tokens of before stay in force");
+    assert!(log.contains("line 1") && !log.contains("hunter2"), "{log}");
+    assert_eq!((status("first")?, status("second")?), (401, 200));
+    Ok(())
+}
+
 #[test]
 fn without_tokens_the_actor_is_what_the_header_claims() -> anyhow::Result<()> {
     let (_data, server) = server(&[])?;
