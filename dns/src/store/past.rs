@@ -55,7 +55,7 @@ impl View {
         let numbers = order.iter_from(compare);
         numbers
             .filter_map(|number| self.zones.get(number))
-            .filter(|zone| self.tick(zone).is_some())
+            .filter(|zone| self.last_touch(zone).is_some())
             .map(|zone| &zone.apex)
     }
 
@@ -74,7 +74,7 @@ impl View {
         let (_, zone) = self.zones.find(apex.as_wire())?;
         let below = owner.as_wire().len().checked_sub(apex.as_wire().len())?;
         let (number, newest) = zone.find(owner.is_at_or_below(apex).then(|| &owner.as_wire()[..below])?)?;
-        let (last, _) = self.tick(zone)?;
+        let last = self.last_touch(zone)?;
         let version = if self.time().is_some() { last } else { self.version() };
         Some(Steps { zone, number, next: zone.at(number, newest, version) })
     }
@@ -82,7 +82,7 @@ impl View {
     /// The version in which zone `apex` came or went last; `None` if it never was.
     pub fn zone_turned(&self, apex: &Name) -> Option<Version> {
         let (_, zone) = self.zones.find(apex.as_wire())?;
-        let (last, _) = self.tick(zone)?;
+        let last = self.last_touch(zone)?;
         zone.lives.at(last).map(|(since, _)| since)
     }
 

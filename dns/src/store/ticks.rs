@@ -193,7 +193,15 @@ impl Ticks {
         }
     }
 
-    /// The serial of the last one up to `version`; all of that takes longer to add up.
+    /// The version of the last one up to `version`; all that it says takes longer to add up.
+    pub(super) fn version_at(&self, version: Version) -> Option<Version> {
+        match self.last_up_to(VERSION, version.0) {
+            Some((first, place)) => Some(self.version(first, place)),
+            None => Some(self.in_file(VERSION, version.0)?.0),
+        }
+    }
+
+    /// The serial of the last one up to `version`.
     pub(super) fn serial(&self, version: Version) -> Option<Serial> {
         match self.last_up_to(VERSION, version.0) {
             Some((first, place)) => {
@@ -218,7 +226,7 @@ impl Ticks {
         match found <= version {
             true => Some(found),
             // Younger than the view, which came to be while it was made.
-            false => self.at(version).map(|(since, _)| since),
+            false => self.version_at(version),
         }
     }
 
@@ -369,7 +377,14 @@ mod tests {
             for (since, tick) in asked {
                 for version in [since.0 - 1, since.0, since.0 + 1, since.0 * 2].map(Version) {
                     let expected = rows.partition_point(|(since, _)| *since <= version).checked_sub(1);
-                    assert_eq!(ticks.at(version), expected.map(|place| rows[place]), "at {version} of {len}");
+                    let expected = expected.map(|place| rows[place]);
+                    assert_eq!(ticks.at(version), expected, "at {version} of {len}");
+                    assert_eq!(ticks.version_at(version), expected.map(|(since, _)| since), "at {version} of {len}");
+                    assert_eq!(
+                        ticks.serial(version),
+                        expected.and_then(|(_, tick)| tick.serial),
+                        "at {version} of {len}"
+                    );
                 }
                 for time in [tick.time.0 - 1, tick.time.0, tick.time.0 + 1].map(Timestamp) {
                     let last = rows.partition_point(|(_, tick)| tick.time <= time).checked_sub(1);

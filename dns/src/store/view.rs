@@ -157,20 +157,20 @@ impl View {
     /// The last serial of a zone, be it living or deleted.
     pub fn last_serial(&self, apex: &Name) -> Option<Serial> {
         let (_, zone) = self.zones.find(apex.as_wire())?;
-        self.tick(zone)?.1.serial
+        zone.ticks.serial(self.last_touch(zone)?)
     }
 
     /// The version in which the zone was last changed, created or deleted; `None` if it never was.
     pub fn last_change(&self, apex: &Name) -> Option<Version> {
         let (_, zone) = self.zones.find(apex.as_wire())?;
-        self.tick(zone).map(|(since, _)| since)
+        self.last_touch(zone)
     }
 
     /// Whether set `key` of `owner` in zone `apex` changed after `since`, removals and the zone's own comings and goings
     /// included.
     pub fn changed_since(&self, apex: &Name, owner: &Name, key: SetKey, since: Version) -> bool {
         let Some((_, zone)) = self.zones.find(apex.as_wire()) else { return false };
-        let Some((last, _)) = self.tick(zone) else { return false };
+        let Some(last) = self.last_touch(zone) else { return false };
         if zone.lives.at(last).is_some_and(|(changed, _)| changed > since) {
             return true;
         }
@@ -198,10 +198,10 @@ impl View {
     }
 
     /// The last version that touched `zone` up to the moment of this view. Times rise per zone, as versions do.
-    pub(super) fn tick(&self, zone: &Zone) -> Option<(Version, Tick)> {
+    pub(super) fn last_touch(&self, zone: &Zone) -> Option<Version> {
         match self.time {
-            None => zone.ticks.at(self.version),
-            Some(time) => zone.ticks.at(zone.ticks.at_time(self.version, time)?),
+            None => zone.ticks.version_at(self.version),
+            Some(time) => zone.ticks.at_time(self.version, time),
         }
     }
 }
@@ -231,10 +231,10 @@ impl<'v> ZoneView<'v> {
         &name[..name.len() - self.zone.apex.as_wire().len()]
     }
 
-    /// The last version that touched the zone, and what it left. Most answers need neither, and for those of the past
-    /// this is a search.
-    fn tick(&self) -> (Version, Tick) {
-        self.zone.ticks.at(self.version).unwrap_or_default()
+    /// What the last version that touched the zone left. Most answers do not need it: it is a search, and a sum over part of
+    /// what came before.
+    fn tick(&self) -> Tick {
+        self.zone.ticks.at(self.version).map(|(_, tick)| tick).unwrap_or_default()
     }
 
     /// The serial that the SOA shows.
@@ -266,22 +266,22 @@ impl<'v> ZoneView<'v> {
 
     /// The last version that changed anything in the zone.
     pub fn last_change(&self) -> Version {
-        self.tick().0
+        self.zone.ticks.version_at(self.version).unwrap_or_default()
     }
 
     /// When that version took effect.
     pub fn changed_at(&self) -> Timestamp {
-        self.tick().1.time
+        self.tick().time
     }
 
     /// The number of records.
     pub fn record_count(&self) -> u64 {
-        self.tick().1.records.into()
+        self.tick().records.into()
     }
 
     /// The number of record sets.
     pub fn set_count(&self) -> u64 {
-        self.tick().1.sets.into()
+        self.tick().sets.into()
     }
 
     /// `name` if it has record sets here.
