@@ -76,7 +76,7 @@ impl Disk for Simulated {
     fn name(&self) -> String {
         "simulated".into()
     }
-    fn lock(&self) -> Result<Box<dyn Send>, LockError> {
+    fn lock(&self) -> Result<Box<dyn Send + Sync>, LockError> {
         Ok(Box::new(()))
     }
     fn list(&self) -> io::Result<Vec<String>> {

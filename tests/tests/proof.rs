@@ -1,6 +1,11 @@
 //! `verify`: whatever is not what the ledger says is found and named, wherever it lies.
 
-use std::process::Command;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 use conn3ction_tests::{Conn3ction, Ran, binary, etcd::Etcd};
 use serde_json::Value;
@@ -234,6 +239,62 @@ fn a_replay_to_any_moment_comes_to_what_is_shown_of_it() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every file below `directory` with its octets and when it was changed.
+fn files(directory: &Path) -> anyhow::Result<BTreeMap<PathBuf, (SystemTime, Vec<u8>)>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            let (changed, octets) = (path.metadata()?.modified()?, std::fs::read(&path)?);
+            all.insert(path, (changed, octets));
+        }
+    }
+    Ok(all)
+}
+
+/// Whoever proves or reads a directory changes nothing in it, even where the end of its ledger is gone; and that is told.
+#[test]
+fn a_directory_that_is_verified_or_read_stays_as_it_was_and_a_lost_end_is_told() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &["--hot-floor", "8"])?;
+    for n in 1..=9 {
+        assert_eq!(server.cli(&["set", "a.example.local", "TXT", &format!("value-{n}")])?.code, 0);
+    }
+    views(&server, 10)?;
+    server.logged_until("answers sealed");
+    let copy = data.path().join("copy");
+    assert_eq!(server.cli(&["export", "--ledger", &copy.display().to_string()])?.code, 0);
+    server.kill()?;
+
+    let verbs: [&[&str]; 4] = [
+        &["verify"],
+        &["log"],
+        &["get", "a.example.local", "TXT", "--at", "r3"],
+        &["restore", "example.local", "--to", "r3", "--dry-run"],
+    ];
+    for directory in [data.path(), &copy] {
+        let before = files(directory)?;
+        for verb in verbs {
+            let ran = on(&[&["--data", &directory.display().to_string()], verb].concat())?;
+            assert_eq!(ran.code, 0, "{verb:?}: {ran:?}");
+        }
+        assert!(files(directory)? == before, "{}", directory.display());
+    }
+
+    let segment = copy.join("ledger/00000000-0000000000000000.seg");
+    let whole = std::fs::read(&segment)?;
+    for lost in [1, 40, 300] {
+        std::fs::write(&segment, &whole[..whole.len() - lost])?;
+        let before = files(&copy)?;
+        let ran = on(&["--data", &copy.display().to_string(), "verify"])?;
+        assert!(ran.code == 5 && ran.err.contains("of a write that is not whole"), "{ran:?}");
+        assert!(files(&copy)? == before, "{lost} octets lost");
+    }
+    Ok(())
+}
+
 /// A copy of the whole ledger, from any kind of ledger, is a directory that everything reads and `verify` proves; it is gone on
 /// with later, and never mixed with another ledger.
 #[test]
@@ -276,6 +337,9 @@ fn the_ledger_is_exported_and_the_copy_proves_the_same_chain() -> anyhow::Result
     let young = Conn3ction::start(copies.path().join("young").as_path(), &[])?;
     let ahead = young.cli(&["export", "--ledger", &chains[0]])?;
     assert!(ahead.code == 5 && ahead.err.contains("which this server does not have"), "{ahead:?}");
+    let tried =
+        on_files.cli(&["export", "--ledger", &copies.path().join("tried").display().to_string(), "--dry-run"])?;
+    assert!(tried.code == 2 && !copies.path().join("tried").exists(), "{tried:?}");
     let filled = on_files.cli(&["export", "--ledger", &copies.path().display().to_string()])?;
     assert!(filled.code == 2 && filled.err.contains("holds other files and no ledger"), "{filled:?}");
     let again = on(&["--data", &chains[0], "verify"])?;

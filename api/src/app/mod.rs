@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context;
 use conn3ction_dns::Server;
-use conn3ction_ledger::{Ledger, committer::Committer, memory::MemoryLedger};
+use conn3ction_ledger::{Ledger, committer::Committer, file::FileLedger, memory::MemoryLedger};
 use conn3ction_projector::{Config as ViewsConfig, Projector, Seal};
 use conn3ction_schemas::Timestamp;
 use tokio::{
@@ -103,15 +103,26 @@ impl Node {
     ///
     /// A port, the ledger or a file cannot be had.
     pub async fn start(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
-        let tokens =
-            config.tokens.as_deref().map(TokenFile::open).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
         let tasks = TaskTracker::new();
         let ledger = open(&config, &tasks, &stop).await?;
+        Self::over(ledger, true, config, tasks, stop).await
+    }
+
+    /// Starts a node over `ledger`.
+    async fn over(
+        ledger: Arc<dyn Ledger>,
+        keeps_records: bool,
+        config: Config,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let tokens =
+            config.tokens.as_deref().map(TokenFile::open).transpose().map_err(|fault| anyhow::anyhow!(fault))?;
         let views = (config.ledger != LedgerKind::Memory).then(|| config.data.join("views"));
         #[cfg(feature = "etcd")]
         let etcd = etcd_views(&config).await?;
         let kept = ViewsConfig {
-            records: views.as_ref().map(|views| views.join("records")),
+            records: views.as_ref().filter(|_| keeps_records).map(|views| views.join("records")),
             seal: views.map(|directory| Seal { directory, changes: config.hot_floor }),
             #[cfg(feature = "etcd")]
             etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
@@ -193,23 +204,30 @@ impl Node {
         Ok(Self { state, http, dns, tasks })
     }
 
-    /// Serves a ledger directory that no server holds, on a free loopback port, without DNS.
+    /// Serves a ledger directory that no server holds, on a free loopback port, without DNS. Nothing in it is changed: what the
+    /// node writes goes to `scratch`.
     ///
     /// # Errors
     ///
     /// As [`Node::start`]; the directory holds no ledger.
-    pub async fn offline(directory: &Path, stop: CancellationToken) -> anyhow::Result<Self> {
-        anyhow::ensure!(directory.join("ledger").is_dir(), "{} holds no ledger", directory.display());
+    pub async fn offline(directory: &Path, scratch: &Path, stop: CancellationToken) -> anyhow::Result<Self> {
+        let (ledger, sealed) = (directory.join("ledger"), Path::new("views").join("answers.sealed"));
+        anyhow::ensure!(ledger.is_dir(), "{} holds no ledger", directory.display());
+        std::fs::create_dir(scratch.join("views"))?;
+        if let Ok(path) = directory.join(&sealed).canonicalize() {
+            std::os::unix::fs::symlink(path, scratch.join(sealed))?;
+        }
         let settings = Settings {
             http_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             dns_listen: Some(Vec::new()),
             ledger: Some(LedgerKind::File),
-            data: Some(directory.into()),
+            data: Some(scratch.into()),
             zones: Some(Vec::new()),
             ..Settings::default()
         };
         let config = settings.check().map_err(|faults| anyhow::anyhow!("{}", faults[0]))?;
-        Self::start(config, stop).await
+        let ledger = tokio::task::spawn_blocking(move || FileLedger::open_to_read(&ledger)).await??;
+        Self::over(Arc::new(ledger), false, config, TaskTracker::new(), stop).await
     }
 
     /// Where HTTP listens; unspecified if it does not.
@@ -241,7 +259,7 @@ pub(crate) async fn open(
         LedgerKind::File => {
             let directory = config.data.join("ledger");
             std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-            let opened = tokio::task::spawn_blocking(move || conn3ction_ledger::file::FileLedger::open(&directory));
+            let opened = tokio::task::spawn_blocking(move || FileLedger::open(&directory));
             Arc::new(opened.await??)
         }
         #[cfg(feature = "etcd")]

@@ -21,7 +21,15 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     pub(super) global: Settings,
-    offline: Option<(Node, CancellationToken)>,
+    offline: Option<Offline>,
+}
+
+/// A ledger directory served in this process.
+struct Offline {
+    node: Node,
+    stop: CancellationToken,
+    /// Where it writes.
+    _scratch: tempfile::TempDir,
 }
 
 /// What of the global options verbs look at.
@@ -62,8 +70,10 @@ impl Client {
         let (base, offline) = match &global.data {
             Some(directory) => {
                 let stop = CancellationToken::new();
-                let node = Node::offline(directory, stop.clone()).await.map_err(Failure::Serve)?;
-                (format!("http://{}", node.http_address()), Some((node, stop)))
+                let scratch = tempfile::tempdir()
+                    .map_err(|source| Failure::File { path: std::env::temp_dir().display().to_string(), source })?;
+                let node = Node::offline(directory, scratch.path(), stop.clone()).await.map_err(Failure::Serve)?;
+                (format!("http://{}", node.http_address()), Some(Offline { node, stop, _scratch: scratch }))
             }
             None => {
                 let port = std::env::var("PORT").unwrap_or_else(|_| "8080".into());
@@ -93,7 +103,7 @@ impl Client {
 
     /// Ends the node of an offline ledger, so that its directory is free when this returns.
     pub(super) async fn close(self) {
-        if let Some((node, stop)) = self.offline {
+        if let Some(Offline { node, stop, _scratch }) = self.offline {
             stop.cancel();
             node.stopped().await;
         }

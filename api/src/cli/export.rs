@@ -33,6 +33,11 @@ pub(super) struct Export {
 }
 
 impl Export {
+    /// Whether a copy of the ledger is wanted.
+    pub(super) fn copies(&self) -> bool {
+        self.ledger.is_some()
+    }
+
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         match (&self.ledger, &self.zone) {
             (Some(directory), _) => copy(directory, client, printer).await,

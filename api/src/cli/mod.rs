@@ -203,6 +203,15 @@ impl Command {
         }
     }
 
+    /// Whether the verb writes and cannot show beforehand what.
+    fn has_no_plan(&self) -> bool {
+        match self {
+            Self::Rebuild(_) => true,
+            Self::Export(export) => export.copies(),
+            _ => false,
+        }
+    }
+
     /// Whether the verb changes what the ledger or a view of it holds.
     fn writes(&self) -> bool {
         match self {
@@ -330,6 +339,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "--data only reads; to change records, start a server on that directory: conn3ction serve --data DIR"
                 .into(),
+        ));
+    }
+    if global.dry_run && command.has_no_plan() {
+        return Err(Failure::Usage(
+            "--dry-run: this verb has nothing to show before it is done, so nothing was done".into(),
         ));
     }
     // There it says whose events are wanted, not who asks.

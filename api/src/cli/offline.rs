@@ -1,6 +1,11 @@
 //! Proof without a server: a ledger in a directory that no server holds, or in etcd, and the views beside it.
 
-use conn3ction_ledger::{ReadError, file::OpenError};
+use std::{path::PathBuf, sync::Arc};
+
+use conn3ction_ledger::{
+    Ledger, ReadError,
+    file::{FileLedger, OpenError},
+};
 use conn3ction_projector::claims_in;
 use conn3ction_schemas::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -76,6 +81,17 @@ impl EtcdFlags {
     }
 }
 
+/// Opens a ledger that no server holds, to read it.
+async fn open(directory: PathBuf) -> Result<FileLedger, Failure> {
+    let opened = tokio::task::spawn_blocking(move || FileLedger::open_to_read(&directory)).await;
+    opened.map_err(|error| Failure::Serve(error.into()))?.map_err(|error| match error {
+        OpenError::Damaged { revision, segment, detail } => {
+            Failure::Mismatch(format!("the first bad revision is {revision}, in {segment}: {detail}"))
+        }
+        OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Io(_) => Failure::Serve(error.into()),
+    })
+}
+
 /// Verifies the ledger that `settings` name and every view that lies beside it.
 pub(super) async fn verify(
     settings: Settings,
@@ -96,14 +112,16 @@ pub(super) async fn verify(
         Failure::Usage(faults.join("; "))
     };
     let config = settings.check().map_err(faults)?;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let ledger = app::open(&config, &tasks, &stop).await.map_err(|error| match error.downcast_ref::<OpenError>() {
-        Some(OpenError::Damaged { revision, segment, detail }) => {
-            Failure::Mismatch(format!("the first bad revision is {revision}, in {segment}: {detail}"))
-        }
-        Some(OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Io(_)) => Failure::Serve(error),
-        None => Failure::Unreachable(format!("{error:#}")),
-    })?;
+    let stop = CancellationToken::new();
+    let mut torn_bytes = 0;
+    let ledger: Arc<dyn Ledger> = if holds {
+        let ledger = open(config.data.join("ledger")).await?;
+        torn_bytes = ledger.torn_bytes();
+        Arc::new(ledger)
+    } else {
+        let opened = app::open(&config, &TaskTracker::new(), &stop).await;
+        opened.map_err(|error| Failure::Unreachable(format!("{error:#}")))?
+    };
     #[cfg(feature = "etcd")]
     let etcd = app::etcd_views(&config).await.map_err(|error| Failure::Unreachable(format!("{error:#}")))?;
     let claims = async {
@@ -119,6 +137,19 @@ pub(super) async fn verify(
     };
     let verified = proof::verify(&*ledger, anchors, claims, progress).await;
     stop.cancel();
+    let verified = verified.map(|report| match torn_bytes {
+        1.. if report.bad.is_none() => json::VerifyJson {
+            ok: false,
+            bad: Some(report.to + 1),
+            detail: Some(format!(
+                "{torn_bytes} octets of a write that is not whole stand behind r{}; if a crash left them, nobody was told of it, \
+                 and a server that starts here cuts them off; if not, events are missing",
+                report.to
+            )),
+            ..report
+        },
+        _ => report,
+    });
     verified.map_err(|error| match error {
         ReadError::Unavailable(_) => Failure::Unreachable(crate::http::writing::chain(&error)),
         ReadError::Damaged { .. } | ReadError::Form { .. } => Failure::Mismatch(crate::http::writing::chain(&error)),

@@ -12,12 +12,17 @@ pub trait Disk: Send + Sync + 'static {
     /// What to call it in errors.
     fn name(&self) -> String;
 
+    /// Whether nothing here may be changed.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Takes the directory for this process until the guard is dropped.
     ///
     /// # Errors
     ///
     /// [`LockError`].
-    fn lock(&self) -> Result<Box<dyn Send>, LockError>;
+    fn lock(&self) -> Result<Box<dyn Send + Sync>, LockError>;
 
     /// The names of all files.
     ///
@@ -120,7 +125,10 @@ pub enum LockError {
 
 /// A directory of the operating system.
 #[derive(Debug)]
-pub struct Directory(PathBuf);
+pub struct Directory {
+    path: PathBuf,
+    is_read_only: bool,
+}
 
 impl Directory {
     /// Opens the directory, made if it is not there.
@@ -135,28 +143,50 @@ impl Directory {
                 File::open(parent)?.sync_all()?;
             }
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self { path: path.to_owned(), is_read_only: false })
+    }
+
+    /// Opens a directory whose files are only read, whatever its medium would allow.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path)?;
+        Ok(Self { path: path.to_owned(), is_read_only: true })
+    }
+
+    /// Of a directory that is only read: kept from servers while it is, but for one on a medium without a lock.
+    fn lock_to_read(&self) -> Result<Box<dyn Send + Sync>, LockError> {
+        let Ok(mut file) = File::open(self.path.join("LOCK")) else { return Ok(Box::new(())) };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held(holder(&mut file))),
+        }
     }
 }
 
 impl Disk for Directory {
     fn name(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 
-    fn lock(&self) -> Result<Box<dyn Send>, LockError> {
-        let path = self.0.join("LOCK");
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    fn lock(&self) -> Result<Box<dyn Send + Sync>, LockError> {
+        if self.is_read_only {
+            return self.lock_to_read();
+        }
+        let path = self.path.join("LOCK");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // It may not have written its number yet.
-                let _ = file.read_to_string(&mut holder);
-                return Err(LockError::Held(holder.trim().to_owned()));
-            }
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
         }
         let written = file
             .set_len(0)
@@ -167,30 +197,38 @@ impl Disk for Directory {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(&self.0)?;
+        let entries = std::fs::read_dir(&self.path)?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(self.0.join(name))?))
+        Ok(Box::new(OpenOptions::new().read(true).write(!self.is_read_only).open(self.path.join(name))?))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         Ok(Box::new(OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.0.join(from), self.0.join(to))
+        std::fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.0.join(name))
+        std::fs::remove_file(self.path.join(name))
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
+        File::open(&self.path)?.sync_all()
     }
+}
+
+/// The number of the process that holds the lock, as it wrote it down.
+fn holder(lock: &mut File) -> String {
+    let mut holder = String::new();
+    // It may not have written its number yet.
+    let _ = lock.read_to_string(&mut holder);
+    holder.trim().to_owned()
 }
 
 impl DiskFile for File {

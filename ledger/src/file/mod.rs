@@ -56,10 +56,13 @@ pub struct FileLedger {
     shared: Arc<Shared>,
     /// Rings after each append; followers end when it is gone.
     moved: Arc<watch::Sender<Revision>>,
-    /// `None` only while this is dropped.
+    /// `None` while this is dropped, and where the log is only read.
     writer: Option<tokio::sync::Mutex<Writer>>,
     packer: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    torn_bytes: u64,
+    /// Of a log that is only read.
+    _lock: Option<Box<dyn Send + Sync>>,
 }
 
 /// Why a directory could not be opened as a log.
@@ -121,6 +124,21 @@ impl FileLedger {
         Self::open_on(Directory::open(directory)?, writer::SEGMENT_BYTES)
     }
 
+    /// Opens the log in `directory` to read it: nothing there is made, changed or cut off, and appending is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open_to_read(directory: &Path) -> Result<Self, OpenError> {
+        Self::open_on(Directory::open_to_read(directory)?, writer::SEGMENT_BYTES)
+    }
+
+    /// How many octets stand behind the last event, of a write that is not whole: a crash left them before anybody was told
+    /// of it, or they are what is left of events that were cut off. Not 0 only where the log is only read.
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
     /// Opens the log on any disk, with segments of about `segment_bytes`.
     ///
     /// # Errors
@@ -146,6 +164,10 @@ impl FileLedger {
         let state = State { head: opened.head.clone(), recent: Recent::default(), segments };
         let shared = Arc::new(Shared { disk: Box::new(disk), state: Mutex::new(state), moved: Arc::downgrade(&moved) });
 
+        if shared.disk.is_read_only() {
+            let (torn_bytes, lock) = (opened.torn_bytes, Some(lock));
+            return Ok(Self { shared, moved, writer: None, packer: None, stop, torn_bytes, _lock: lock });
+        }
         let writer = Writer::new(Arc::clone(&shared), last, opened, segment_bytes, packer);
         let packing = (Arc::clone(&shared), Arc::clone(&stop));
         let packer = std::thread::Builder::new().name("ledger-pack".into()).spawn(move || {
@@ -153,13 +175,23 @@ impl FileLedger {
             let _lock = lock;
             packing.0.pack(&closed, &packing.1);
         })?;
-        Ok(Self { shared, moved, writer: Some(tokio::sync::Mutex::new(writer)), packer: Some(packer), stop })
+        Ok(Self {
+            shared,
+            moved,
+            writer: Some(tokio::sync::Mutex::new(writer)),
+            packer: Some(packer),
+            stop,
+            torn_bytes: 0,
+            _lock: None,
+        })
     }
 
     /// Lets `work` write where the caller stands: waking another thread and being woken by it took a tenth of an append.
     /// Once it has begun nothing can interrupt it, whoever goes away.
     async fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, AppendError>) -> Result<T, AppendError> {
-        let Some(writer) = &self.writer else { return Err(AppendError::Poisoned) };
+        let Some(writer) = &self.writer else {
+            return Err(AppendError::Unavailable("the log was opened to be read only".into()));
+        };
         let mut writer = writer.lock().await;
         work(&mut writer)
     }

@@ -25,14 +25,20 @@ pub(super) struct Opened {
     pub(super) file: Box<dyn DiskFile>,
     /// Where the next frame goes.
     pub(super) end: u64,
+    /// What a crash left there of a write that nobody was told of, in octets.
+    pub(super) torn_bytes: u64,
 }
 
+/// Opens the log, and removes what a crash left behind if the disk may be changed.
 pub(super) fn open(disk: &dyn Disk) -> Result<Opened, OpenError> {
     let mut segments: Vec<Arc<Segment>> = list(disk)?.into_values().map(Arc::new).collect();
     let Some(last) = segments.last() else {
+        if disk.is_read_only() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "there is no segment of a ledger").into());
+        }
         let (first, file, end) = segment::create(disk, 0, &Head::EMPTY)?;
         segments.push(Arc::new(first));
-        return Ok(Opened { segments, head: Head::EMPTY, file, end });
+        return Ok(Opened { segments, head: Head::EMPTY, file, end, torn_bytes: 0 });
     };
     // Only what has a successor is packed, and every name is durable before the next one appears.
     if last.is_packed() {
@@ -40,6 +46,11 @@ pub(super) fn open(disk: &dyn Disk) -> Result<Opened, OpenError> {
     }
     let Walked { head, end, torn_bytes, index } = walk(disk, last)?;
     let file = disk.open(&last.plain_name())?;
+    last.set_end(end);
+    last.set_index(index);
+    if disk.is_read_only() {
+        return Ok(Opened { head, file, end, segments, torn_bytes });
+    }
     if torn_bytes > 0 {
         tracing::warn!(
             segment = last.plain_name(),
@@ -53,9 +64,11 @@ pub(super) fn open(disk: &dyn Disk) -> Result<Opened, OpenError> {
     }
     // What was read may be in the page cache only; nobody shall see it before it is durable.
     file.sync()?;
-    last.set_end(end);
-    last.set_index(index);
-    Ok(Opened { head, file, end, segments })
+    Ok(Opened { head, file, end, segments, torn_bytes })
+}
+
+fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    if disk.is_read_only() { Ok(()) } else { disk.remove(name) }
 }
 
 /// The segments in their order, after removing what was not finished or is there twice.
@@ -63,7 +76,7 @@ fn list(disk: &dyn Disk) -> Result<BTreeMap<u32, Segment>, OpenError> {
     let mut segments: BTreeMap<u32, Segment> = BTreeMap::new();
     for name in disk.list()? {
         if name.ends_with(UNFINISHED) {
-            disk.remove(&name)?;
+            remove(disk, &name)?;
             continue;
         }
         let Some(segment) = Segment::parse(&name) else { continue };
@@ -73,7 +86,7 @@ fn list(disk: &dyn Disk) -> Result<BTreeMap<u32, Segment>, OpenError> {
             }
             // The packed one appeared when it was whole; the plain one was about to be removed.
             Some(other) => {
-                disk.remove(&other.plain_name())?;
+                remove(disk, &other.plain_name())?;
                 segments.insert(segment.number, Segment::new(segment.number, segment.base, true));
             }
             None => {

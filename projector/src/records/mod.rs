@@ -123,13 +123,38 @@ pub async fn make_records(directory: &Path, ledger: &dyn Ledger, upto: Revision)
     made
 }
 
-/// What the copy in `directory` says and what it holds, while no process keeps it; `None` if there is none. Blocks.
+/// What the copy in `directory` says and what it holds, while no process keeps it; `None` if there is none. Blocks. sled writes
+/// even where it only reads, so that is done in another place.
 pub(crate) fn claim_in(directory: &Path) -> Option<Claim> {
-    directory.is_dir().then(|| match open_soon(directory) {
-        // It was opened because what it holds is what its checkpoint says.
-        Ok((_, checkpoint)) => Claim::stored(ViewName::Records, checkpoint.clone(), checkpoint.digest),
-        Err(error) => Claim::unreadable(ViewName::Records, chain(&error)),
+    let unreadable = |text: String| Claim::unreadable(ViewName::Records, text);
+    let elsewhere = || {
+        let scratch = tempfile::tempdir()?;
+        copy_files(directory, scratch.path())?;
+        std::io::Result::Ok(scratch)
+    };
+    directory.is_dir().then(|| match elsewhere() {
+        Ok(scratch) => match open_soon(scratch.path()) {
+            // It was opened because what it holds is what its checkpoint says.
+            Ok((_, checkpoint)) => Claim::stored(ViewName::Records, checkpoint.clone(), checkpoint.digest),
+            Err(error) => unreadable(chain(&error)),
+        },
+        Err(error) => unreadable(error.to_string()),
     })
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy_files(&entry.path(), &target)?;
+        } else {
+            // Not with its permissions: it may be on a medium that is only read.
+            std::io::copy(&mut std::fs::File::open(entry.path())?, &mut std::fs::File::create(&target)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The digest of a copy of `content`.
