@@ -33,6 +33,10 @@ impl TokenFile {
     pub(crate) fn reread(&self) -> Result<usize, String> {
         let tokens = Tokens::load(&self.path)?;
         let count = tokens.0.len();
+        if count == 0 {
+            // It is being written just now, perhaps.
+            return Err(format!("{}: no token is in it", self.path.display()));
+        }
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
         Ok(count)
     }

@@ -90,6 +90,10 @@ fn read_at_most(limit: u64, apex: &Name, mode: Mode, file: impl Read) -> Result<
         let nothing = || Refusal::one(BadItem::at(RefusalKind::InvalidRecord, "", "the master file is faulty"));
         Refusal::of(items.collect()).unwrap_or_else(nothing)
     })?;
+    if zone.sets.is_empty() {
+        let detail = "the master file has no record; to be rid of a zone, delete it";
+        return Err(Refusal::one(BadItem::at(RefusalKind::InvalidRecord, "", detail)));
+    }
     Ok(Incoming { apex: apex.clone(), mode, zone })
 }
 
@@ -233,7 +237,7 @@ impl Incoming {
             findings.add(json::Warning { kind, name: None, line: Some(fault.line), detail: fault.detail.clone() });
         }
         let mut items = Vec::new();
-        let mut cut: Option<&Name> = None;
+        let mut cut = None;
         self.walk(state, &mut |owner, old, new| {
             items.extend(self.conflict(owner, &old, new));
             for set in new {
@@ -336,14 +340,22 @@ impl Incoming {
         let mut sets: std::collections::BTreeMap<&SetKey, &RecordSet> =
             old.iter().map(|(key, set)| (key, set)).collect();
         sets.extend(new.iter().map(|set| (&set.key, &set.set)));
+        let at = |set: Option<&ZoneSet>| {
+            let (line, column) = set.map_or((1, 1), |set| set.place);
+            Place::Line { line: line.into(), column: column.into() }
+        };
+        let item =
+            |kind, place, detail, hint: Option<&str>| BadItem { kind, place, detail, hint: hint.map(Into::into) };
         if sets.len() > MAX_SETS_AT_A_NAME {
             let detail = format!("{} would have over {MAX_SETS_AT_A_NAME} record sets", owner.without_dot());
-            return Some(BadItem::at(RefusalKind::ZoneRule, "", detail));
+            return Some(item(RefusalKind::ZoneRule, at(new.first()), detail, None));
         }
-        let alias = sets.contains_key(&SetKey::of(RecordType::CNAME));
-        let beside = alias.then(|| rules::beside_cname(sets).next()).flatten()?;
+        let cname = SetKey::of(RecordType::CNAME);
+        let beside = sets.contains_key(&cname).then(|| rules::beside_cname(sets).next()).flatten()?;
+        let in_file = new.iter().find(|set| set.key == cname).or(new.iter().find(|set| set.key == beside));
         let detail = format!("{} would have a CNAME beside {}", owner.without_dot(), beside.rtype);
-        Some(BadItem::at(RefusalKind::CnameConflict, "", detail).hint("delete the one or the other first"))
+        let hint = Some("delete the one or the other first");
+        Some(item(RefusalKind::CnameConflict, at(in_file), detail, hint))
     }
 
     fn sets_of(&self, owner: &Name) -> &[ZoneSet] {
@@ -393,20 +405,28 @@ fn deltas(owner: &Name, old: Sets, new: &[ZoneSet], mode: Mode) -> Vec<Delta> {
     found
 }
 
-/// Warns of data below a delegation that is no glue; gives the delegation that the sets after this one may lie below.
-fn below<'a>(apex: &Name, cut: Option<&'a Name>, set: &'a ZoneSet, findings: &mut Findings) -> Option<&'a Name> {
-    let cut = cut.filter(|cut| set.owner.is_at_or_below(cut));
-    let glue = matches!(set.key.rtype, RecordType::A | RecordType::AAAA);
-    match cut {
-        Some(cut) if *cut != set.owner && !glue => {
-            let detail = format!("{cut} is delegated, so this {} is never served", set.key.rtype);
-            findings.warn(&Warning::new(WarningKind::BelowDelegation, &set.owner, detail));
-            Some(cut)
-        }
-        Some(cut) => Some(cut),
-        None if set.key.rtype == RecordType::NS && set.owner != *apex => Some(&set.owner),
-        None => None,
+/// What hides all below it: a delegation or a DNAME.
+type Cut<'a> = (&'a Name, RecordType);
+
+/// Warns of data below a delegation that is no glue, and below a DNAME; gives what the sets after this one may lie below.
+fn below<'a>(apex: &Name, cut: Option<Cut<'a>>, set: &'a ZoneSet, findings: &mut Findings) -> Option<Cut<'a>> {
+    let Some((top, by)) = cut.filter(|(top, _)| set.owner.is_at_or_below(top)) else {
+        return match set.key.rtype {
+            RecordType::NS if set.owner != *apex => Some((&set.owner, RecordType::NS)),
+            RecordType::DNAME => Some((&set.owner, RecordType::DNAME)),
+            _ => None,
+        };
+    };
+    let is_glue = by == RecordType::NS && matches!(set.key.rtype, RecordType::A | RecordType::AAAA);
+    if *top != set.owner && !is_glue {
+        let (kind, what) = match by {
+            RecordType::DNAME => (WarningKind::BelowDname, "a DNAME"),
+            _ => (WarningKind::BelowDelegation, "delegated"),
+        };
+        let detail = format!("{top} is {what}, so this {} is never served", set.key.rtype);
+        findings.warn(&Warning::new(kind, &set.owner, detail));
     }
+    Some((top, by))
 }
 
 #[cfg(test)]

@@ -17,13 +17,18 @@ pub(crate) fn escaped(name: &str) -> String {
     name.replace('=', "\\061").replace('/', "=2F")
 }
 
-/// The name that a path segment, percent-decoded already, stands for.
+/// The name that a path segment, percent-decoded already, stands for: `=2E` alone is the root, `=2F` is a slash and `=3D` an
+/// equals sign.
 ///
 /// # Errors
 ///
 /// The text is no name.
 pub(crate) fn name(segment: &str) -> Result<Name, NameError> {
-    segment.replace("=2E", ".").replace("=2e", ".").replace("=2F", "/").replace("=2f", "/").parse()
+    if segment.eq_ignore_ascii_case("=2E") {
+        return Ok(Name::root());
+    }
+    let slashes = segment.replace("=2F", "/").replace("=2f", "/");
+    slashes.replace("=3D", "\\061").replace("=3d", "\\061").parse()
 }
 
 /// Percent-encodes whatever is not unreserved (RFC 3986 section 2.3).
@@ -73,6 +78,12 @@ mod tests {
             assert_eq!(segment, expected);
             let decoded = decode(&segment, false).expect("UTF-8");
             assert_eq!(name(&decoded), text.parse(), "{text}");
+        }
+        // A dot is one only alone: another name than the one that was written would be read or deleted.
+        for (decoded, text) in
+            [("k=2ey.x", "k\\061".to_owned() + "2ey.x"), ("a=3Db.x", "a\\061b.x".into()), ("=2e", ".".into())]
+        {
+            assert_eq!(name(decoded), text.parse(), "{decoded}");
         }
     }
 }

@@ -1,19 +1,19 @@
 //! A ledger on its way to another place: a CBOR sequence (RFC 8742) of its events with their bodies.
 //!
 //! Each event is `[header, salt, number of chunks]`, then its chunks, so nobody holds a whole large body; at the end stands
-//! `[revision, hash]` of the last. `schemas/event.cddl` has the form. Whoever takes it in checks every link and every body, and
+//! `[revision, hash, closed]` of the last, or a text that says why there is no more. `schemas/event.cddl` has the form. Whoever takes it in checks every link and every body, and
 //! appends an event once the next one, or the end, names its hash.
 
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use conn3ction_schemas::{
-    Revision,
-    event::{BodyDigest, FormError, Hash, Salt, SealedHeader},
+    Revision, Timestamp,
+    event::{BodyDigest, FormError, Hash, Salt, SealedHeader, chunk::MAX_OCTETS},
 };
 use futures::{
     StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
+    stream::{self, BoxStream, TryReadyChunksError},
 };
 use minicbor::{Decoder, Encoder, data::Type};
 use uuid::Uuid;
@@ -30,66 +30,68 @@ pub const MEDIA_TYPE: &str = "application/cbor-seq";
 
 /// Octets of events read from the ledger at once.
 const READ_BYTES: usize = 1 << 20;
-/// How many items that are ready go out together.
-const ITEMS_AT_ONCE: usize = 64;
+/// How many items that are ready go out together: at most 2 MiB.
+const ITEMS_AT_ONCE: usize = 8;
 /// A larger item is none of ours: a chunk has 256 KiB, a header names as many zones as fit an append.
 const MAX_ITEM_BYTES: usize = 16 << 20;
+/// Chunks in hand before a body is staged.
+const MAX_CHUNKS: usize = 64;
 
-/// The events after `after` up to `to`, in pieces as they can be sent. Ends with an error where the ledger is damaged, and
-/// never leaves an event out.
-pub fn export(ledger: Arc<dyn Ledger>, after: Revision, to: Revision) -> BoxStream<'static, Result<Bytes, ReadError>> {
-    let reading = Arc::clone(&ledger);
-    let begun = stream::once(async move { stand_at(&*reading, after).await.map(|chain| (reading, chain)) });
-    let lots = begun.map_ok(move |(ledger, chain)| {
-        stream::try_unfold(Some(chain), move |chain| {
-            let ledger = Arc::clone(&ledger);
-            async move {
-                let Some(chain) = chain else { return Ok(None) };
-                if chain.revision() < to {
-                    let (events, chain) = next(&*ledger, chain, to).await?;
-                    return Ok(Some((Lot::Events(events), Some(chain))));
-                }
-                Ok(Some((Lot::End(chain.revision(), chain.hash().unwrap_or_default()), None)))
+/// The events after `after` up to the end of `head`, in pieces as they can be sent. Where the ledger is damaged it says so and
+/// ends; it never leaves an event out.
+pub fn export(ledger: Arc<dyn Ledger>, after: Revision, head: Head) -> BoxStream<'static, Result<Bytes, ReadError>> {
+    let begun = stream::once(async move {
+        let chain = stand_at(&*ledger, after).await?;
+        Ok((ledger, head, Some(chain)))
+    });
+    let lots = begun.map_ok(|begun| {
+        stream::try_unfold(begun, |(ledger, head, chain)| async move {
+            let Some(chain) = chain else { return Ok(None) };
+            if chain.revision() >= head.revision {
+                let hash = chain.hash().unwrap_or_default();
+                let end = item(|e| e.array(3)?.u64(chain.revision().0)?.bytes(&hash.0)?.i64(head.closed.0)?.ok());
+                return Ok(Some((stream::iter([Ok(end)]).boxed(), (ledger, head, None))));
             }
+            let (events, chain) = next(&*ledger, chain, head.revision, READ_BYTES).await?;
+            let reading = Arc::clone(&ledger);
+            let items = stream::iter(events).flat_map(move |event| items_of(&*reading, event)).boxed();
+            Ok(Some((items, (ledger, head, Some(chain)))))
         })
     });
-    let items = lots.try_flatten().map_ok(move |lot| items(&ledger, lot)).try_flatten();
-    items.try_ready_chunks(ITEMS_AT_ONCE).map_ok(|items| Bytes::from(items.concat())).map_err(|error| error.1).boxed()
+    let pieces = lots.try_flatten().try_flatten().try_ready_chunks(ITEMS_AT_ONCE).flat_map(|ready| {
+        let (items, fault) = match ready {
+            Ok(items) => (items, None),
+            Err(TryReadyChunksError(items, error)) => (items, Some(error)),
+        };
+        let fault = fault.map(|error| match error {
+            ReadError::Unavailable(_) => Err(error),
+            ReadError::Damaged { .. } | ReadError::Form { .. } => Ok(item(|e| e.str(&error.to_string())?.ok()).into()),
+        });
+        stream::iter([Ok(Bytes::from(items.concat()))].into_iter().chain(fault))
+    });
+    pieces.boxed()
 }
 
 /// The chain right behind the event `after`.
 async fn stand_at(ledger: &dyn Ledger, after: Revision) -> Result<Chain, ReadError> {
     let Some(before) = after.0.checked_sub(1) else { return Ok(Chain::at(Revision::ZERO)) };
-    Ok(next(ledger, Chain::at(Revision(before)), after).await?.1)
+    Ok(next(ledger, Chain::at(Revision(before)), after, 1).await?.1)
 }
 
 /// The next events up to `to`, at least one, and the chain behind them.
-async fn next(ledger: &dyn Ledger, mut chain: Chain, to: Revision) -> Result<(Vec<Arc<Event>>, Chain), ReadError> {
-    let mut events = ledger.read(chain.revision(), READ_BYTES).await?;
+async fn next(
+    ledger: &dyn Ledger,
+    mut chain: Chain,
+    to: Revision,
+    max_bytes: usize,
+) -> Result<(Vec<Arc<Event>>, Chain), ReadError> {
+    let mut events = ledger.read(chain.revision(), max_bytes).await?;
     events.retain(|event| event.revision() <= to);
     if events.is_empty() {
         return Err(missing(chain.revision().next()));
     }
     events.iter().try_for_each(|event| chain.check(event))?;
     Ok((events, chain))
-}
-
-enum Lot {
-    Events(Vec<Arc<Event>>),
-    End(Revision, Hash),
-}
-
-fn items(ledger: &Arc<dyn Ledger>, lot: Lot) -> BoxStream<'static, Result<Vec<u8>, ReadError>> {
-    match lot {
-        Lot::Events(events) => {
-            let ledger = Arc::clone(ledger);
-            stream::iter(events).flat_map(move |event| items_of(&*ledger, event)).boxed()
-        }
-        Lot::End(revision, hash) => {
-            let end = item(|e| e.array(2)?.u64(revision.0)?.bytes(&hash.0)?.ok());
-            stream::iter([Ok(end)]).boxed()
-        }
-    }
 }
 
 /// One event's items.
@@ -119,8 +121,10 @@ pub enum Item {
     Event(Box<SealedHeader>, Salt, u32),
     /// The next chunk of its body.
     Chunk(Bytes),
-    /// All came; this is the last event's hash.
-    End(Revision, Hash),
+    /// All came; this is the last event's hash, and up to when moments are final.
+    End(Revision, Hash, Timestamp),
+    /// There is more, but it cannot be read.
+    Fault(String),
 }
 
 /// Takes the items out of octets that come in pieces.
@@ -168,22 +172,26 @@ impl From<minicbor::decode::Error> for Fault {
 fn read(d: &mut Decoder<'_>) -> Result<Item, Fault> {
     let malformed = |detail: &str| Fault::Form(FormError::Malformed(detail.into()));
     match d.datatype()? {
-        Type::Bytes => Ok(Item::Chunk(Bytes::copy_from_slice(d.bytes()?))),
-        Type::Array => match d.array()? {
-            Some(3) => {
+        Type::Bytes => match d.bytes()? {
+            chunk if (1..=MAX_OCTETS).contains(&chunk.len()) => Ok(Item::Chunk(Bytes::copy_from_slice(chunk))),
+            _ => Err(malformed("a chunk has at least one octet and at most 256 KiB")),
+        },
+        Type::Array => {
+            if d.array()? != Some(3) {
+                return Err(malformed("an array of an export has three members"));
+            }
+            if d.datatype()? == Type::Bytes {
                 let (header, salt, chunks) = (d.bytes()?, d.bytes()?, d.u32()?);
                 let salt = salt.try_into().map_err(|_| malformed("a salt has 16 octets"))?;
                 let header = SealedHeader::decode(Bytes::copy_from_slice(header)).map_err(Fault::Form)?;
-                Ok(Item::Event(Box::new(header), Salt(salt), chunks))
+                return Ok(Item::Event(Box::new(header), Salt(salt), chunks));
             }
-            Some(2) => {
-                let (revision, hash) = (d.u64()?, d.bytes()?);
-                let hash = hash.try_into().map_err(|_| malformed("a hash has 32 octets"))?;
-                Ok(Item::End(Revision(revision), Hash(hash)))
-            }
-            _ => Err(malformed("an array of an export has three members, or two at its end")),
-        },
-        _ => Err(malformed("an item of an export is an array or a byte string")),
+            let (revision, hash, closed) = (d.u64()?, d.bytes()?, d.i64()?);
+            let hash = hash.try_into().map_err(|_| malformed("a hash has 32 octets"))?;
+            Ok(Item::End(Revision(revision), Hash(hash), Timestamp(closed)))
+        }
+        Type::String => Ok(Item::Fault(d.str()?.to_owned())),
+        _ => Err(malformed("an item of an export is an array, a byte string or a text")),
     }
 }
 
@@ -200,8 +208,32 @@ pub enum CopyError {
         /// Its hash in the export.
         there: Hash,
     },
+    /// The copy has more than the ledger that was exported.
+    #[error("the copy has events up to {here}, and the ledger only up to {there}")]
+    Ahead {
+        /// The last revision of the copy.
+        here: Revision,
+        /// The last revision of the ledger.
+        there: Revision,
+    },
+    /// The copy was served, and has promised since that no event would come so early.
+    #[error(
+        "{revision} was stored before moments that the copy has called final since: it was served, and cannot be gone on with"
+    )]
+    Closed {
+        /// The next event.
+        revision: Revision,
+    },
+    /// The ledger that was exported cannot be read any further.
+    #[error("the export ends after {after}: {detail}")]
+    Original {
+        /// The last event that came whole.
+        after: Revision,
+        /// What it says of itself.
+        detail: String,
+    },
     /// What came is no export.
-    #[error("what follows {after} is no export of a ledger")]
+    #[error("what follows {after} cannot be read as an export of a ledger")]
     Form {
         /// The last event that came whole.
         after: Revision,
@@ -223,13 +255,7 @@ pub enum CopyError {
     Read(#[source] ReadError),
     /// The copy cannot be written.
     #[error("writing the copy")]
-    Append(#[source] AppendError),
-}
-
-impl From<AppendError> for CopyError {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
+    Append(#[from] AppendError),
 }
 
 /// Takes an export in at the end of a ledger that nobody else writes.
@@ -246,7 +272,8 @@ pub struct Copier<'l> {
     /// Whole events; the last of them is not yet known to be what was exported.
     waiting: Vec<Arc<Event>>,
     waiting_bytes: usize,
-    has_ended: bool,
+    /// Up to when moments are final, once the end has come.
+    ended: Option<Timestamp>,
 }
 
 /// An event whose chunks are not all here.
@@ -273,7 +300,7 @@ impl<'l> Copier<'l> {
         let head = ledger.head().await.map_err(CopyError::Read)?;
         let chain = Chain::at(Revision(head.revision.0.saturating_sub(1)));
         let (items, waiting) = (Items::default(), Vec::new());
-        Ok(Self { ledger, head, chain, items, coming: None, waiting, waiting_bytes: 0, has_ended: false })
+        Ok(Self { ledger, head, chain, items, coming: None, waiting, waiting_bytes: 0, ended: None })
     }
 
     /// What the export must begin after: the head's own event comes again, so that nothing goes on another ledger.
@@ -295,7 +322,7 @@ impl<'l> Copier<'l> {
         self.items.push(octets);
         while let Some(item) = self.items.take().map_err(|source| self.malformed(source))? {
             match (item, self.coming.take()) {
-                (Item::Event(header, salt, missing), None) if !self.has_ended => {
+                (Item::Event(header, salt, missing), None) if self.ended.is_none() => {
                     let (digest, id) = (BodyDigest::new(&salt), Uuid::new_v4());
                     let header = *header;
                     self.coming =
@@ -306,12 +333,20 @@ impl<'l> Copier<'l> {
                     coming.digest.chunk(&chunk);
                     coming.bytes += chunk.len();
                     coming.chunks.push(chunk);
-                    if coming.bytes > FULL_BYTES || coming.chunks.len() >= ITEMS_AT_ONCE {
+                    if coming.bytes > FULL_BYTES || coming.chunks.len() >= MAX_CHUNKS {
+                        if coming.staged == 0 {
+                            self.append_confirmed().await?;
+                        }
                         coming.stage(self.ledger).await?;
                     }
                     self.coming = Some(coming);
                 }
-                (Item::End(revision, hash), None) if !self.has_ended => self.end(revision, hash)?,
+                (Item::End(revision, hash, closed), None) if self.ended.is_none() => {
+                    self.end(revision, hash, closed)?
+                }
+                (Item::Fault(detail), _) if self.ended.is_none() => {
+                    return Err(CopyError::Original { after: self.chain.revision(), detail });
+                }
                 _ => return Err(self.malformed(FormError::Malformed("an item out of turn".into()))),
             }
             if let Some(whole) = self.coming.take_if(|coming| coming.missing == 0) {
@@ -327,25 +362,29 @@ impl<'l> Copier<'l> {
     ///
     /// [`CopyError`].
     pub async fn finish(mut self) -> Result<Head, CopyError> {
-        if !self.has_ended {
-            // It may not be the event that was exported.
-            self.waiting.pop();
+        let Some(closed) = self.ended else {
+            self.append_confirmed().await?;
+            return Err(CopyError::BrokenOff { after: self.head.revision });
+        };
+        if !self.waiting.is_empty() || closed > self.head.closed {
+            self.append(closed).await?;
         }
-        self.append().await?;
-        match self.has_ended {
-            false => Err(CopyError::BrokenOff { after: self.head.revision }),
-            true if self.items.0.is_empty() => Ok(self.head),
-            true => Err(self.malformed(FormError::Malformed("something follows the end".into()))),
+        if self.items.0.is_empty() {
+            return Ok(self.head);
         }
+        Err(self.malformed(FormError::Malformed("something follows the end".into())))
     }
 
-    fn end(&mut self, revision: Revision, hash: Hash) -> Result<(), CopyError> {
-        if self.chain.revision() != revision || self.chain.hash().unwrap_or_default() != hash {
-            let revision = self.chain.revision();
-            let detail = "it is not the event that the export ends with".into();
-            return Err(CopyError::Damaged(ReadError::Damaged { revision, detail }));
+    fn end(&mut self, revision: Revision, hash: Hash, closed: Timestamp) -> Result<(), CopyError> {
+        let at = self.chain.revision();
+        if at < self.head.revision {
+            return Err(CopyError::Ahead { here: self.head.revision, there: revision });
         }
-        self.has_ended = true;
+        if at != revision || self.chain.hash() != Some(hash) {
+            let detail = "it is not the event that the export ends with".into();
+            return Err(CopyError::Damaged(ReadError::Damaged { revision: at, detail }));
+        }
+        self.ended = Some(closed);
         Ok(())
     }
 
@@ -367,21 +406,32 @@ impl<'l> Copier<'l> {
             let (here, there) = (self.head.hash, event.header.hash());
             return if here == there { Ok(()) } else { Err(CopyError::Another { revision, here, there }) };
         }
+        if event.header.fixed().committed_at <= self.head.closed {
+            return Err(CopyError::Closed { revision });
+        }
         if self.waiting.len() >= MAX_EVENTS || self.waiting_bytes >= FULL_BYTES {
-            self.append().await?;
+            self.append(self.head.closed).await?;
         }
         self.waiting_bytes += event.size();
         self.waiting.push(Arc::new(event));
         Ok(())
     }
 
-    async fn append(&mut self) -> Result<(), CopyError> {
+    /// Appends what waits but its last, which may not be the event that was exported.
+    async fn append_confirmed(&mut self) -> Result<(), CopyError> {
+        let last = self.waiting.pop();
         if !self.waiting.is_empty() {
-            let events = std::mem::take(&mut self.waiting);
-            let batch = Batch { id: Uuid::new_v4(), events, closed: self.head.closed };
-            self.head = self.ledger.append(&self.head, &batch).await?;
-            self.waiting_bytes = 0;
+            self.append(self.head.closed).await?;
         }
+        self.waiting.extend(last);
+        Ok(())
+    }
+
+    async fn append(&mut self, closed: Timestamp) -> Result<(), CopyError> {
+        let events = std::mem::take(&mut self.waiting);
+        let batch = Batch { id: Uuid::new_v4(), events, closed };
+        self.head = self.ledger.append(&self.head, &batch).await?;
+        self.waiting_bytes = 0;
         Ok(())
     }
 

@@ -154,19 +154,6 @@ impl Notes {
         }
     }
 
-    /// The last event that was stored at or before `moment`; revision 0 if none was.
-    pub fn last_committed(&self, moment: Timestamp) -> Revision {
-        let mut before = self.entries.partition_point(|entry| entry.committed_at <= moment);
-        if before == 0
-            && let Some(sealed) = &self.sealed
-        {
-            before = sealed.partition_point(moment);
-        } else {
-            before += self.sealed_count();
-        }
-        Revision(if before == 0 { 0 } else { self.base + before as u64 })
-    }
-
     /// The epochs, each with its first revision.
     pub(crate) fn epochs(&self) -> impl Iterator<Item = (u64, u32)> {
         self.epochs.iter().map(|(first, epoch)| (first.0, epoch.0))
@@ -263,17 +250,6 @@ impl SealedNotes {
         let actor = take(0)??;
         let reason = take(1)?;
         Some((self.committed_at(place)?, time, kind, Text { actor, reason }))
-    }
-
-    /// How many were stored at or before `moment`.
-    fn partition_point(&self, moment: Timestamp) -> usize {
-        let (mut low, mut high) = (0, self.entries.len() / ENTRY);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let is_before = self.committed_at(middle).is_some_and(|committed_at| committed_at <= moment);
-            if is_before { low = middle + 1 } else { high = middle }
-        }
-        low
     }
 }
 

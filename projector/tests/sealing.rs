@@ -38,8 +38,7 @@ fn known(head: &HeadState, upto: Revision) -> Vec<String> {
     }
     for revision in 0..=upto.0 + 1 {
         let note = head.notes.get(Revision(revision));
-        let back = note.as_ref().map(|note| head.notes.last_committed(note.committed_at));
-        known.push(format!("{revision} {note:?} {back:?}"));
+        known.push(format!("{revision} {note:?}"));
     }
     known
 }

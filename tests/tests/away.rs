@@ -53,6 +53,12 @@ fn without_etcd_writes_are_refused_reads_go_on_and_all_recovers_by_itself() -> a
         let ran = server.cli(&verb.split(' ').collect::<Vec<_>>())?;
         assert_eq!((ran.code, ran.err), (4, format!("conn3ction: {told}{reason}\n")), "{verb}");
     }
+    // Who made a set, and since when, is known without the ledger; and how old it may be is told.
+    for (verb, told) in [("get -o wide --zone example.local", "ACTOR"), ("lookup example.local SOA", "SOA")] {
+        let ran = server.cli(&verb.split(' ').collect::<Vec<_>>())?;
+        assert!(ran.code == 0 && ran.out.contains(told), "{verb}: {ran:?}");
+        assert!(ran.err.contains("the ledger has not answered for "), "{verb}: {ran:?}");
+    }
     // One that starts now waits until etcd is there.
     let late = std::thread::spawn(move || Conn3ction::start(data[1].path(), &["--etcd-endpoints", &url]));
     load.denied(20)?;

@@ -172,7 +172,7 @@ fn what_went_wrong_is_told_with_the_verb_that_mends_it() -> anyhow::Result<()> {
         (
             "revert r5 -y",
             3,
-            "1 set was changed since; nothing was done\n  narrow it with --name N [--type T], or bring back what was before: conn3ction restore shop.example --to r4\n",
+            "1 set was changed since; nothing was done\n  narrow it with --zone Z, --under N or --name N [--type T], or bring back what was before: conn3ction restore shop.example --to r4\n",
         ),
         (
             "set www.shop.example CNAME api.shop.example.",

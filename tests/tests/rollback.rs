@@ -168,14 +168,28 @@ fn a_deleted_zone_comes_back_and_what_cannot_be_restored_is_refused_with_the_rea
         assert_eq!((found, said["type"].as_str()), (status, Some(&*format!("/problems/{problem}"))), "{body}: {said}");
     }
 
-    let back = shop.done(&["restore", "shop.example", "--to", "r7", "--yes"])?;
+    // A zone below answers for what comes back there.
+    shop.done(&["zone", "create", "eu.shop.example"])?; // r9
+    let hidden = shop.run(&["restore", "shop.example", "--to", "r7", "--dry-run"])?;
+    let told = "eu.shop.example. answers there, so this comes back unseen: ";
+    assert!(hidden.out.contains(told) || hidden.err.contains(told), "{hidden:?}");
+    shop.done(&["zone", "delete", "eu.shop.example", "--yes"])?; // r10
+    shop.done(&["zone", "create", "eu.shop.example"])?; // r11
+    let made_again = shop.run(&["revert", "r9", "--yes"])?;
+    assert!(
+        made_again.code == 3 && made_again.err.contains("conn3ction zone delete eu.shop.example"),
+        "{made_again:?}"
+    );
+    shop.done(&["zone", "delete", "eu.shop.example", "--yes"])?; // r12
+
+    let back = shop.done(&["restore", "shop.example", "--to", "r7", "--yes"])?; // r13
     assert!(back.err.contains("(the zone comes back)"), "{back:?}");
     assert_eq!(shop.dig("api.shop.example")?, "192.0.2.77");
     assert_eq!(shop.serial()?, serial + 1);
     // Taking that back deletes it again; and undoing the deletion brings it back once more.
-    shop.done(&["revert", "r9", "--yes"])?;
+    shop.done(&["revert", "r13", "--yes"])?;
     assert_eq!(shop.server.ask("GET", "/zones/shop.example", "")?.status, 404);
-    shop.done(&["revert", "r10", "--yes"])?;
+    shop.done(&["revert", "r14", "--yes"])?;
     assert_eq!(shop.dig("new.shop.example TXT")?, "\"new\"");
     assert_eq!(shop.serial()?, serial + 2);
     assert_eq!(shop.server.ask("GET", "/verify", "")?.json()["ok"], true);
@@ -210,6 +224,10 @@ fn a_revert_names_what_changed_since_and_touches_nothing_of_it() -> anyhow::Resu
     shop.done(&["revert", "r8", "--name", "api.shop.example", "--type", "A", "--yes"])?; // r10
     assert_eq!(shop.dig("api.shop.example")?, "192.0.2.77");
     assert_eq!(shop.dig("www.shop.example")?, "192.0.2.3");
+    let elsewhere = shop.run(&["revert", "r8", "--zone", "example.local", "--yes"])?;
+    assert!(elsewhere.code == 1 && elsewhere.err.contains("r8 changed nothing there"), "{elsewhere:?}");
+    let below = shop.run(&["revert", "r8", "--under", "www.shop.example", "--yes"])?;
+    assert!(below.code == 3 && below.out.contains("at www.shop.example. and what is below"), "{below:?}");
     let nowhere = shop.run(&["revert", "r8", "--name", "eu.shop.example", "--yes"])?;
     assert!(nowhere.code == 1 && nowhere.err.contains("r8 changed nothing there"), "{nowhere:?}");
 

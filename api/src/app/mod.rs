@@ -3,6 +3,7 @@
 mod state;
 
 use std::{
+    convert::Infallible,
     io::IsTerminal,
     net::SocketAddr,
     path::Path,
@@ -20,7 +21,7 @@ use conn3ction_projector::{Config as ViewsConfig, Projector, Seal};
 use conn3ction_schemas::Timestamp;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -50,7 +51,7 @@ pub struct Node {
 pub struct FaultySettings(pub(crate) String);
 
 /// `conn3ction serve`: runs a node until SIGINT or SIGTERM, then drains it. SIGHUP reads the token file again; with none it
-/// ends a node that a terminal started.
+/// ends only what a terminal runs.
 ///
 /// # Errors
 ///
@@ -63,6 +64,10 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         FaultySettings(faults.join("\n  "))
     })?;
     log(config.log_format);
+    // From the beginning on: who is told to reload while it starts must not end. Without tokens only a terminal that is closed
+    // ends a node.
+    let reloads = config.tokens.is_some() || !std::io::stdin().is_terminal();
+    let hangup = reloads.then(|| signal(SignalKind::hangup())).transpose()?;
     let stop = CancellationToken::new();
     let node = Node::start(config, stop.clone()).await?;
     if let Some(address) = node.http {
@@ -73,16 +78,29 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("the node runs");
     let mut terminate = signal(SignalKind::terminate())?;
-    let hangups = node.state.clone().reread_tokens_at_hangup();
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
-        ended = hangups => ended?,
+        never = reread_tokens(&node.state, hangup) => match never {},
     }
     tracing::info!("stopping");
     stop.cancel();
     node.stopped().await;
     Ok(())
+}
+
+/// Reads the token file again whenever the process is told to hang up.
+async fn reread_tokens(node: &NodeState, hangup: Option<Signal>) -> Infallible {
+    let (Some(mut hangup), Some(tokens)) = (hangup, &node.tokens) else { return std::future::pending().await };
+    loop {
+        hangup.recv().await;
+        let tokens = tokens.clone();
+        // Nobody waits for it: a file may lie where reading hangs.
+        std::thread::spawn(move || match tokens.reread() {
+            Ok(count) => tracing::info!(count, "the token file was read again"),
+            Err(fault) => tracing::error!(%fault, "the tokens of before stay in force"),
+        });
+    }
 }
 
 fn log(format: LogFormat) {
@@ -151,7 +169,7 @@ impl Node {
             views,
             #[cfg(feature = "etcd")]
             etcd,
-            tokens,
+            tokens: tokens.map(Arc::new),
             any_host: config.any_host,
             stop: stop.clone(),
             committer,

@@ -1,7 +1,6 @@
 //! What handlers share: the store, the ledger, the views, and how a node reads, commits and proves.
 
 use std::{
-    io::IsTerminal,
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
@@ -22,7 +21,6 @@ use conn3ction_schemas::{
     json,
 };
 use futures::{Stream, StreamExt};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -71,7 +69,7 @@ pub struct NodeState {
     /// The views and how far they are.
     pub views: Views,
     /// Bearer tokens, if a token file is set.
-    pub(crate) tokens: Option<TokenFile>,
+    pub(crate) tokens: Option<Arc<TokenFile>>,
     /// Requests may name any host; else only this machine by address or as localhost.
     pub(crate) any_host: bool,
     /// The views in etcd, also where another process writes them.
@@ -144,21 +142,6 @@ impl NodeState {
             }
         }
         Ok(())
-    }
-
-    /// Reads the token file again whenever the process is told to hang up. Ends only where the signal is to end the node.
-    pub(super) async fn reread_tokens_at_hangup(self: Arc<Self>) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            hangup.recv().await;
-            match self.tokens.as_ref().map(TokenFile::reread) {
-                Some(Ok(count)) => tracing::info!(count, "the token file was read again"),
-                Some(Err(fault)) => tracing::error!(%fault, "the tokens of before stay in force"),
-                // Its terminal was closed.
-                None if std::io::stdin().is_terminal() => return Ok(()),
-                None => tracing::info!("there is no token file to read again"),
-            }
-        }
     }
 
     pub(super) async fn watch_head(&self) {

@@ -1,6 +1,9 @@
 //! Requests to a server, or to a ledger directory served in this process.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use conn3ction_projector::ViewName;
 use conn3ction_schemas::json;
@@ -9,8 +12,11 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Global;
 pub(super) use super::failure::Failure;
+use super::{
+    Global,
+    output::{Color, Output, Printer},
+};
 use crate::{app::Node, http::problem::ProblemKind};
 
 /// How often a write is sent before its outcome is given up as unknown. Each carries the same idempotency key.
@@ -22,6 +28,8 @@ pub(super) struct Client {
     base: Url,
     pub(super) global: Settings,
     offline: Option<Offline>,
+    color: Color,
+    is_stale_told: AtomicBool,
 }
 
 /// A ledger directory served in this process.
@@ -90,7 +98,7 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|error| Failure::io(&error, &base))?;
-        let global = Settings {
+        let settings = Settings {
             dry_run: global.dry_run,
             yes: global.yes,
             reason: global.reason.clone(),
@@ -98,7 +106,7 @@ impl Client {
             timeout: global.timeout,
             wait: (!global.no_wait).then(|| global.wait.clone()),
         };
-        Ok(Self { http, base, global, offline })
+        Ok(Self { http, base, global: settings, offline, color: global.color, is_stale_told: AtomicBool::new(false) })
     }
 
     /// Ends the node of an offline ledger, so that its directory is free when this returns.
@@ -147,6 +155,7 @@ impl Client {
     pub(super) async fn ready(&self) -> Result<json::Ready, Failure> {
         let request = self.http.get(self.url(&["readyz"], &[]));
         let response = self.begun(request.send()).await?.map_err(|error| Failure::io(&error, &self.base))?;
+        self.tell_stale(response.headers());
         self.decode(response).await
     }
 
@@ -155,7 +164,7 @@ impl Client {
     }
 
     /// The answer, if it begins in time; how long all of it takes is not limited.
-    async fn begun<T>(&self, answer: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(super) async fn begun<T>(&self, answer: impl Future<Output = T>) -> Result<T, Failure> {
         let late = |_| Failure::Unreachable(format!("no answer from {} within {} s", self.base, self.global.timeout));
         tokio::time::timeout(Duration::from_secs(self.global.timeout), answer).await.map_err(late)
     }
@@ -289,6 +298,7 @@ impl Client {
         let response = request.send().await.map_err(|error| Failure::io(&error, &self.base))?;
         let status = response.status();
         if status.is_success() {
+            self.tell_stale(response.headers());
             return Ok(response);
         }
         let octets = response.bytes().await.map_err(|error| Failure::io(&error, &self.base))?;
@@ -299,6 +309,15 @@ impl Client {
             }
             Err(_) => Failure::Unreachable(format!("{} answered {status}", self.base)),
         })
+    }
+
+    /// Says once that what is shown may be old: the server goes on answering while its ledger does not.
+    fn tell_stale(&self, headers: &HeaderMap) {
+        let Some(seconds) = headers.get("conn3ction-stale").and_then(|value| value.to_str().ok()) else { return };
+        if !self.is_stale_told.swap(true, Ordering::Relaxed) {
+            Printer::new(Output::Table, self.color)
+                .note(&format!("the ledger has not answered for {seconds} s: this is what was known then"));
+        }
     }
 
     /// The path and query of a plan below the server's address.

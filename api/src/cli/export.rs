@@ -11,7 +11,7 @@ use conn3ction_ledger::{
     export::{Copier, CopyError, MEDIA_TYPE},
     file::{FileLedger, OpenError},
 };
-use conn3ction_schemas::json;
+use conn3ction_schemas::{Revision, Token, event::FormError, json};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Response;
 
@@ -19,9 +19,10 @@ use super::{
     client::{Client, Failure},
     output::{Output, Printer},
 };
-use crate::http::writing::chain;
+use crate::http::{problem::ProblemKind, writing::chain};
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "conn3ction export [OPTIONS] <ZONE>\n       conn3ction export [OPTIONS] --ledger <DIR>")]
 pub(super) struct Export {
     /// The zone's apex.
     #[arg(required_unless_present = "ledger")]
@@ -70,43 +71,59 @@ async fn copy(directory: &Path, client: &Client, printer: &Printer) -> Result<()
             "export --ledger prints what it copied as a line or, with --json, as an object".into(),
         ));
     }
-    let ledger = open(directory).await?;
-    let mut copier = Copier::at_end_of(&ledger).await.map_err(failure)?;
-    let (after, begun) = (copier.after().to_string(), copier.head().revision);
-    let response = client.open(client.url(&["ledger"], &[("after", Some(&after))]), MEDIA_TYPE).await;
-    let response = response.map_err(|error| match error {
-        Failure::Refused(problem) if problem.status == 422 => Failure::Mismatch(format!(
-            "{} has events up to {begun}, which this server does not have: {}",
-            directory.display(),
-            problem.detail
-        )),
+    let existing = if directory.join("ledger").is_dir() { Some(open(directory).await?) } else { None };
+    let after = match &existing {
+        Some(ledger) => Copier::at_end_of(ledger).await.map_err(failure)?.after(),
+        None => {
+            ensure_free(directory)?;
+            Revision::ZERO
+        }
+    };
+    let url = client.url(&["ledger"], &[("after", Some(&after.to_string()))]);
+    let response = client.open(url, MEDIA_TYPE).await.map_err(|error| match error {
+        Failure::Refused(problem) if problem.kind.ends_with(ProblemKind::MomentNotYet.slug()) => {
+            Failure::Mismatch(format!("{} is ahead of this server: {}", directory.display(), problem.detail))
+        }
         error => error,
     })?;
-    let broken = fill(&mut copier, response).await;
+    // Nothing is made before there is something to put into it.
+    let ledger = match existing {
+        Some(ledger) => ledger,
+        None => open(directory).await?,
+    };
+    let mut copier = Copier::at_end_of(&ledger).await.map_err(failure)?;
+    let begun = copier.head().revision;
+    let filled = fill(&mut copier, response, client).await;
     // What came whole stays, also where the rest broke off.
-    let ended = copier.finish().await.map_err(failure);
-    let head = match broken {
-        Ok(()) => ended?,
-        Err(failure) => return Err(failure),
+    let ended = copier.finish().await;
+    let head = match (filled, ended) {
+        (Ok(()), ended) => ended.map_err(failure)?,
+        (Err(Failure::Unreachable(text)), Err(CopyError::BrokenOff { after })) => {
+            let text = format!("{text}; the copy ends with {after}, and the same command goes on from there");
+            return Err(Failure::Unreachable(text));
+        }
+        (Err(failure), _) => return Err(failure),
     };
     report(directory, begun.0, &head, printer);
     Ok(())
 }
 
-/// Opens the copy; what is no ledger is left alone.
-async fn open(directory: &Path) -> Result<FileLedger, Failure> {
-    let file = |source| Failure::File { path: directory.display().to_string(), source };
-    let ledger = directory.join("ledger");
-    if !ledger.is_dir() {
-        std::fs::create_dir_all(directory).map_err(file)?;
-        if std::fs::read_dir(directory).map_err(file)?.next().is_some() {
-            return Err(Failure::Usage(format!(
-                "{} holds other files and no ledger; name an empty or a new directory",
-                directory.display()
-            )));
-        }
-        std::fs::create_dir(&ledger).map_err(file)?;
+/// What is no ledger is left alone.
+fn ensure_free(directory: &Path) -> Result<(), Failure> {
+    match std::fs::read_dir(directory).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(Failure::Usage(format!(
+            "{} holds other files and no ledger; name an empty or a new directory",
+            directory.display()
+        ))),
+        Ok(false) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Failure::File { path: directory.display().to_string(), source }),
     }
+}
+
+/// Opens the copy, or begins one.
+async fn open(directory: &Path) -> Result<FileLedger, Failure> {
+    let ledger = directory.join("ledger");
     let opened = tokio::task::spawn_blocking(move || FileLedger::open(&ledger)).await;
     opened.map_err(|error| Failure::Serve(error.into()))?.map_err(|error| match error {
         OpenError::Damaged { revision, segment, detail } => {
@@ -117,25 +134,28 @@ async fn open(directory: &Path) -> Result<FileLedger, Failure> {
 }
 
 /// Takes in what comes, and shows how far it is.
-async fn fill(copier: &mut Copier<'_>, mut response: Response) -> Result<(), Failure> {
+async fn fill(copier: &mut Copier<'_>, mut response: Response, client: &Client) -> Result<(), Failure> {
     let bar = if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("copied {bar:30} {pos}/{len} events {elapsed}") {
         bar.set_style(style);
     }
     let head = response.headers().get("conn3ction-revision").and_then(|token| token.to_str().ok());
-    if let Some(head) = head.and_then(|token| token.rsplit_once(':')?.1.parse().ok()) {
-        bar.set_length(head);
+    if let Some(Token { revision, .. }) = head.and_then(|token| token.parse().ok()) {
+        bar.set_length(revision.0);
     }
-    loop {
-        let piece = response.chunk().await;
-        match piece.map_err(|error| Failure::Unreachable(format!("the export broke off: {}", chain(&error))))? {
-            Some(piece) => copier.take(&piece).await.map_err(failure)?,
-            None => break,
+    let filled = async {
+        loop {
+            let piece = client.begun(response.chunk()).await?;
+            match piece.map_err(|error| Failure::Unreachable(format!("the export broke off: {}", chain(&error))))? {
+                Some(piece) => copier.take(&piece).await.map_err(failure)?,
+                None => return Ok(()),
+            }
+            bar.set_position(copier.head().revision.0);
         }
-        bar.set_position(copier.head().revision.0);
-    }
+    };
+    let filled = filled.await;
     bar.finish_and_clear();
-    Ok(())
+    filled
 }
 
 fn report(directory: &Path, begun: u64, head: &Head, printer: &Printer) {
@@ -161,8 +181,16 @@ fn report(directory: &Path, begun: u64, head: &Head, printer: &Printer) {
 fn failure(error: CopyError) -> Failure {
     let text = chain(&error);
     match error {
-        CopyError::Another { .. } | CopyError::Damaged(_) => Failure::Mismatch(text),
-        CopyError::Form { .. } | CopyError::BrokenOff { .. } => Failure::Unreachable(text),
-        CopyError::Read(_) | CopyError::Append(_) => Failure::Serve(anyhow::anyhow!(text)),
+        CopyError::Another { .. }
+        | CopyError::Ahead { .. }
+        | CopyError::Closed { .. }
+        | CopyError::Original { .. }
+        | CopyError::Damaged(_) => Failure::Mismatch(text),
+        CopyError::Form { source: FormError::Malformed(_), .. } | CopyError::BrokenOff { .. } => {
+            Failure::Unreachable(text)
+        }
+        CopyError::Form { source: FormError::Newer(_), .. } | CopyError::Read(_) | CopyError::Append(_) => {
+            Failure::Serve(anyhow::anyhow!(text))
+        }
     }
 }

@@ -160,6 +160,7 @@ fn words(line: &str) -> Result<Vec<String>, String> {
                 word.get_or_insert_default().push(escaped.unwrap_or('\\'));
             }
             (c, None) if c.is_whitespace() => words.extend(word.take()),
+            ('#', None) if word.is_none() => break,
             (c, _) => word.get_or_insert_default().push(c),
         }
     }
@@ -189,6 +190,7 @@ mod tests {
             (r#"x"y z"'!'w"#, &["xy z!w"]),
             (r#""a \"b\" \\ \032" a\032b"#, &[r#"a "b" \ \032"#, r"a\032b"]),
             (r#"a """#, &["a", ""]),
+            ("a b#c '#d' # the rest", &["a", "b#c", "#d"]),
         ] {
             assert_eq!(words(line).expect(line), expected, "{line}");
         }

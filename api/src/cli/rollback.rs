@@ -32,6 +32,12 @@ pub(super) struct Revert {
     revision: String,
     #[command(flatten)]
     part: Part,
+    /// Only what it did in this zone.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// Only this name and what is below it.
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    under: Option<String>,
 }
 
 /// What narrows a rollback.
@@ -68,12 +74,16 @@ impl Restore {
 impl Revert {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
         let body = json::RevertInput {
+            zone: self.zone.clone(),
             name: self.part.name.clone(),
             rtype: self.part.rtype.clone(),
+            under: self.under.clone(),
             reason: client.global.reason.clone(),
             ..json::RevertInput::default()
         };
-        let at = self.part.shown().map(|part| format!(" at {part}")).unwrap_or_default();
+        let below = || self.under.as_ref().map(|top| format!("{} and what is below", dotted(top)));
+        let at = self.part.shown().or_else(below).map(|part| format!(" at {part}")).unwrap_or_default();
+        let at = self.zone.as_ref().map_or(at.clone(), |zone| format!("{at} in {}", dotted(zone)));
         let title = |plan: &json::Plan, when: &str| format!("Revert r{}{when}{at}", plan.reverts.unwrap_or_default());
         rollback(client, printer, &["events", &self.revision, "revert"], &body, title).await
     }
@@ -124,10 +134,16 @@ async fn rollback<T: Serialize>(
     if let Some(first) = plan.conflicts.first() {
         let (count, sets) = (plan.conflicts.len(), if plan.conflicts.len() == 1 { "set was" } else { "sets were" });
         let before = plan.reverts.unwrap_or_default().saturating_sub(1);
-        let way = "narrow it with --name N [--type T], or bring back what was before";
+        let at = format!("r{before}");
+        let was_there =
+            client.open(client.url(&["zones", &first.zone], &[("at", Some(&at))]), "application/json").await;
+        let other = match was_there {
+            Ok(_) => format!("bring back what was before: conn3ction restore {} --to {at}", first.zone),
+            Err(_) => format!("take the zone away, which was not there before: conn3ction zone delete {}", first.zone),
+        };
         return Err(Failure::Conflict(format!(
-            "{count} {sets} changed since; nothing was done\n{way}: conn3ction restore {} --to r{before}",
-            first.zone
+            "{count} {sets} changed since; nothing was done\n\
+             narrow it with --zone Z, --under N or --name N [--type T], or {other}"
         )));
     }
     let summary = summary(&plan);

@@ -25,7 +25,15 @@ impl Status {
         // A node of this process began a moment ago: where its views would be is what is asked.
         let (head, wait) = if client.is_offline() { (Some(&*ready.head), Some("60s")) } else { (None, None) };
         let url = client.url(&["projections"], &[("min_revision", head), ("wait", wait)]);
-        let views: Vec<json::ViewStatus> = client.get(url).await?;
+        let views: Vec<json::ViewStatus> = match client.get(url).await {
+            // Of the roles that only watch and answer.
+            Err(Failure::Refused(problem)) if problem.status == 404 => ready.views.clone(),
+            views => views?,
+        };
+        if printer.output == Output::Json {
+            printer.json_lines(&[json::Ready { views, ..ready }]);
+            return Ok(());
+        }
         if printer.output != Output::Table {
             printer.rows(&views, json::ViewStatus::COLUMNS);
             return Ok(());

@@ -117,7 +117,7 @@ fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Problem> {
             .split(" at line ")
             .next()
             .unwrap_or(&text)
-            .replace("expected u32", "expected a number from 0 to 4294967295");
+            .replace("expected u32", "expected a number from 0 to 2147483647");
         let (kind, hint) = match unknown_member(&detail) {
             Some((member, known)) => (ProblemKind::UnknownParameter, nearest(member, known.into_iter())),
             None => (ProblemKind::Malformed, None),

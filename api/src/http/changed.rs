@@ -14,7 +14,7 @@ use super::{
     problem::{Problem, ProblemKind},
     query::Query,
     reading::{self, Reading},
-    records::{note, path_name},
+    records::path_name,
     sets::Filter,
 };
 
@@ -146,7 +146,7 @@ async fn rows(
             _ => {
                 let header = node.header(revision).await?;
                 let Some(change) = header.zones.iter().find(|change| change.zone == zone) else { continue };
-                (note(&header), header.kind, change.after)
+                (node.note_of(revision).await?, header.kind, change.after)
             }
         };
         for change in step.changes.into_iter().filter(|change| filter.wants(change.key)) {

@@ -32,5 +32,7 @@ pub(super) async fn ready(State(node): State<Shared>, uri: Uri) -> Result<Respon
         views: status(&node),
     };
     let code = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((code, Json(body)).into_response())
+    let mut response = (code, Json(body)).into_response();
+    reading::stale(&node, response.headers_mut());
+    Ok(response)
 }

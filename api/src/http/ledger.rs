@@ -21,13 +21,14 @@ pub(super) async fn export(State(node): State<Shared>, uri: Uri) -> Result<Respo
     let query = Query::parse(&uri, &["after"])?;
     reading::wait(&node, &query).await?;
     let after = query.text("after").map_or(Ok(Revision::ZERO), |after| reading::revision(&node, after))?;
-    let head = node.ledger.head().await.map_err(|error| node.read_fault(&error))?.revision;
+    let end = node.ledger.head().await.map_err(|error| node.read_fault(&error))?;
+    let head = end.revision;
     if after > head {
         let detail = format!("{after} is yet to come; the head is {}", node.token(head));
         return Err(Problem::new(ProblemKind::MomentNotYet, detail));
     }
     let reader = node.clone();
-    let pieces = export::export(node.ledger.clone(), after, head);
+    let pieces = export::export(node.ledger.clone(), after, end);
     let mut pieces = Box::pin(pieces.map(move |piece| piece.map_err(|error| reader.read_fault(&error))));
     // A fault until here is an answer of its own; one later cuts the body short.
     let first = pieces.next().await.transpose()?;

@@ -18,7 +18,6 @@ use super::{
     problem::{Problem, ProblemKind},
     query::Query,
     reading::Reading,
-    records::note,
 };
 
 pub(super) async fn show(State(node): State<Shared>, uri: Uri) -> Result<Response, Problem> {
@@ -90,7 +89,7 @@ async fn since(
     let found = tokio::task::spawn_blocking(move || bisect(&view, &name, rtype, MOST_TURNS, holds));
     let found = found.await.map_err(|_| Problem::new(ProblemKind::Internal, "walking the history failed"))?;
     match found.turn.filter(|_| found.holds) {
-        Some((turn, _)) => Ok(Some(note(&*node.header(turn.version.into()).await?))),
+        Some((turn, _)) => Ok(Some(node.note_of(turn.version.into()).await?)),
         None => Ok(None),
     }
 }
@@ -106,7 +105,7 @@ async fn sets(node: &Shared, section: Vec<TracedRecord>) -> Result<Vec<json::Rec
             continue;
         }
         let event = match record.since {
-            Some(since) => Some(note(&*node.header(Revision::from(since)).await?)),
+            Some(since) => Some(node.note_of(Revision::from(since)).await?),
             None => None,
         };
         let covers = (key.covered != RecordType(0)).then(|| key.covered.to_string());

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
+use conn3ction_schemas::Revision;
 use futures::stream;
 use serde::Serialize;
 
@@ -22,14 +23,14 @@ pub(super) async fn verify(State(node): State<Shared>, headers: HeaderMap, uri: 
     told(&headers, move |progress| async move { node.verify(&anchors, &progress).await }).await
 }
 
-/// To the moment `to`: at a point in time the last event that was stored by then.
+/// To the moment `to`: at a point in time the last event that took effect by then in any zone.
 pub(super) async fn replay(State(node): State<Shared>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(&uri, &["to"])?;
     reading::wait(&node, &query).await?;
     let moment = reading::moment(&node, "to", query.text("to").unwrap_or("now")).await?;
     let to = match moment.place {
         Place::Now(revision) | Place::Revision(revision) => revision,
-        Place::Time(time) => node.views.head_state().read().notes.last_committed(time).min(node.revision()),
+        Place::Time(_) => moment.view.last_changes().max().map_or(Revision::ZERO, Revision::from),
     };
     told(&headers, move |progress| async move { node.replay(to, &progress).await }).await
 }

@@ -198,7 +198,7 @@ pub(crate) fn stamp(node: &Shared, head: Revision, mut response: Response) -> Re
 }
 
 /// Says for how many seconds the ledger has not answered, if it does not.
-fn stale(node: &Shared, headers: &mut HeaderMap) {
+pub(super) fn stale(node: &Shared, headers: &mut HeaderMap) {
     if let Some(since) = node.stale() {
         put(headers, "conn3ction-stale", &since.as_secs().to_string());
     }

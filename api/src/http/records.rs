@@ -12,7 +12,7 @@ use conn3ction_dns::{
     View,
     store::{SetView, ZoneView},
 };
-use conn3ction_schemas::{EventHeader, Name, RecordType, Revision, json};
+use conn3ction_schemas::{Name, RecordType, Revision, json};
 
 use super::{
     Shared, absent,
@@ -79,7 +79,7 @@ pub(super) async fn list(State(node): State<Shared>, headers: HeaderMap, uri: Ur
             tokio::task::yield_now().await;
             Some((page, (node, view, cursor)))
         });
-        list::stream(Format::accepted(&headers), pages)
+        list::begun(Format::accepted(&headers), pages).await?
     } else {
         let mut page = take(&mut cursor, &view, limit.saturating_add(1));
         if page.len() > limit {
@@ -269,7 +269,8 @@ async fn written(node: &Shared, order: Order, change: Change, created: bool) -> 
     let revision = answer.revision();
     let was_there = answer.replaced();
     node.shown(revision).await?;
-    let view = node.store.at(revision.into());
+    // A SOA that stays as it is shows the serial of now.
+    let view = if answer.is_unchanged() { node.store.now() } else { node.store.at(revision.into()) };
     let filter = Filter {
         zone,
         name: Some(owner.clone()),
@@ -404,7 +405,7 @@ async fn provenance(node: &Shared, found: Vec<Found>) -> Result<Vec<json::Record
         let event = match events.get(&found.since) {
             Some(event) => event.clone(),
             None => {
-                let event = note(&*node.header(found.since).await?);
+                let event = node.note_of(found.since).await?;
                 events.insert(found.since, event.clone());
                 event
             }
@@ -414,13 +415,4 @@ async fn provenance(node: &Shared, found: Vec<Found>) -> Result<Vec<json::Record
         records.push(found.record);
     }
     Ok(records)
-}
-
-pub(super) fn note(header: &EventHeader) -> json::EventNote {
-    json::EventNote {
-        revision: header.revision.0,
-        time: header.time.to_string(),
-        actor: header.actor.name.clone(),
-        reason: header.reason.clone(),
-    }
 }

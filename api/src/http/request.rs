@@ -269,11 +269,15 @@ fn identify(node: &Shared, headers: &HeaderMap) -> Result<(Actor, Access), Probl
 }
 
 fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let mut values = headers.get_all(name).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let bad = |detail: &str| {
         let error = ProblemError { header: Some(name.into()), detail: detail.into(), ..ProblemError::default() };
         Problem::new(ProblemKind::Malformed, format!("the header {name} {detail}")).with([error])
     };
+    if values.next().is_some() {
+        return Err(bad("stands twice"));
+    }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| bad("is not UTF-8"))?;
     match text.len() {
         0 => Err(bad("is empty")),

@@ -72,6 +72,11 @@ impl Answer {
         }
     }
 
+    /// Whether the state was so already, and not by this request.
+    pub fn is_unchanged(&self) -> bool {
+        matches!(self, Self::Unchanged { replayed: false, .. })
+    }
+
     /// Whether the (first) record set changed was there before, or nothing changed.
     pub fn replaced(&self) -> bool {
         let event = match self {

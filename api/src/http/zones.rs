@@ -85,7 +85,9 @@ pub(super) async fn create(
     let nameservers: Vec<Name> = nameservers
         .iter()
         .enumerate()
-        .filter_map(|(at, text)| input::name(&format!("/nameservers/{at}"), text).map_err(|item| items.push(item)).ok())
+        .filter_map(|(at, text)| {
+            input::target(&format!("/nameservers/{at}"), text).map_err(|item| items.push(item)).ok()
+        })
         .collect();
     let contact = new.contact.and_then(|text| mailbox(&text).map_err(|item| items.push(item)).ok());
     let ttl = new.ttl.and_then(|secs| input::ttl("/ttl", secs.into()).map_err(|item| items.push(item)).ok());

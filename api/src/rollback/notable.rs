@@ -1,7 +1,12 @@
+use std::collections::BTreeMap;
+
 use conn3ction_schemas::{Delta, Name, RecordType, Revision};
 
 use crate::{
-    decide::warnings::{Warning, WarningKind},
+    decide::{
+        Live, State,
+        warnings::{Warning, WarningKind},
+    },
     plan::Findings,
 };
 
@@ -43,6 +48,48 @@ impl Notable {
         if self.changed * 100 > sets * LARGE_PERCENT {
             let detail = format!("{} of {sets} record sets change, over {LARGE_PERCENT} %", self.changed);
             findings.warn(&Warning::new(WarningKind::LargePart, zone, detail));
+        }
+    }
+}
+
+/// What comes back and is not served, because a zone below answers for it.
+#[derive(Debug)]
+pub(super) struct Hidden<'a> {
+    zone: &'a Name,
+    /// By the zone that answers: how many sets, and the first of their names.
+    by: BTreeMap<Name, (u64, Vec<String>)>,
+}
+
+impl<'a> Hidden<'a> {
+    pub(super) fn in_zone(zone: &'a Name) -> Self {
+        Self { zone, by: BTreeMap::new() }
+    }
+
+    /// Takes in one more change.
+    pub(super) fn see(&mut self, state: &Live, delta: &Delta) {
+        let Some(answering) =
+            state.zone_of(&delta.owner).filter(|zone| zone != self.zone && zone.is_at_or_below(self.zone))
+        else {
+            return;
+        };
+        let at_cut = delta.owner == answering && matches!(delta.key.rtype, RecordType::NS | RecordType::DS);
+        if delta.after.is_none() || at_cut {
+            return;
+        }
+        let (count, named) = self.by.entry(answering).or_default();
+        *count += 1;
+        if named.len() < NAMED {
+            named.push(format!("{} {}", delta.owner.without_dot(), delta.key.rtype));
+        }
+    }
+
+    /// Warns of what was seen.
+    pub(super) fn warn(self, findings: &mut Findings) {
+        for (answering, (count, named)) in self.by {
+            let more = count - named.len() as u64;
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let detail = format!("{answering} answers there, so this comes back unseen: {}{more}", named.join(", "));
+            findings.warn(&Warning::new(WarningKind::NamesHidden, self.zone, detail));
         }
     }
 }

@@ -142,6 +142,7 @@ impl Restore {
         let apex = &self.part.zone;
         let change = self.planned_zone(state).settle(state).map_err(Refusal::one)?;
         let (mut findings, mut notable) = (Findings::default(), notable::Notable::default());
+        let mut hidden = notable::Hidden::in_zone(apex);
         for difference in self.then.differences(state.view(), apex, apex) {
             let mut delta = delta(difference);
             if delta.key.rtype == RecordType::SOA {
@@ -151,9 +152,11 @@ impl Restore {
                 findings.warn(&Warning::delegation_removed(&delta.owner));
             }
             notable.see(&delta);
+            hidden.see(state, &delta);
             findings.count(state, apex, &delta);
             sink(&delta);
         }
+        hidden.warn(&mut findings);
         match change.life {
             ZoneLife::Stays => notable.warn(apex, self.of, self.sets(state), &mut findings),
             ZoneLife::Created | ZoneLife::Deleted => {
@@ -182,10 +185,13 @@ impl Restore {
         let facts = decide::put_back(state, Kind::Restored, back, &mut warned)?;
         let (mut findings, mut notable) = (Findings::default(), notable::Notable::default());
         warned.iter().for_each(|warning| findings.warn(warning));
+        let mut hidden = notable::Hidden::in_zone(apex);
         for delta in facts.iter().flat_map(|facts| &facts.deltas) {
             notable.see(delta);
+            hidden.see(state, delta);
             findings.count(state, apex, delta);
         }
+        hidden.warn(&mut findings);
         notable.warn(apex, self.of, self.sets(state), &mut findings);
         Ok((facts, findings))
     }

@@ -117,7 +117,7 @@ pub(super) fn answer(
     }
     let mut options = Options::default();
     if reply.query.edns.is_some() {
-        let cause = origin::of(&view, &inner, reply.query.qtype);
+        let cause = origin::of(&view, version.unwrap_or(view.version()), &inner, reply.query.qtype);
         history.tell(version, is_final, cause, &mut options);
     }
     let answered = live(&view, reply, &inner);

@@ -298,7 +298,7 @@ impl Reply<'_> {
             None => Ok(self.plain(live, asked, None, out)),
             Some([]) if !history.allow.contains(peer) => Err(Refusal::prohibited()),
             Some([]) => {
-                let origin = origin::of(live, self.query.name(), self.query.qtype);
+                let origin = origin::of(live, live.version(), self.query.name(), self.query.qtype);
                 let note = origin.and_then(|version| history.moments.event(version));
                 let time = note.as_ref().map(|note| note.time);
                 let told = Told { version: origin, time, is_final: true, note };

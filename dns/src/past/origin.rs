@@ -6,16 +6,36 @@ use crate::{
     answer::MAX_ALIASES,
     lookup::{Outcome, lookup},
     store::{Held, Version, View},
+    trace::{Found, Traced, trace},
+    trail::bisect,
 };
 
-/// The version that made the answer for `name` (lower case, wire form) what it is: of all that an alias leads to, the last.
-pub(super) fn of(view: &View, name: &[u8], qtype: RecordType) -> Option<Version> {
+/// Turns of an answer that are walked back to find since when there is nothing: some hundred microseconds at most.
+const MOST_TURNS: usize = 32;
+
+/// The version that made the answer for `name` (lower case, wire form) what it is: of all that an alias leads to, the last; of
+/// nothing the one that took it away. `at` is what the zone shows in `view`.
+pub(super) fn of(view: &View, at: Version, name: &[u8], qtype: RecordType) -> Option<Version> {
     let (mut last, mut next) = (None, Some(name.to_vec()));
     for _ in 0..=MAX_ALIASES {
         let Some((version, target)) = next.and_then(|name| step(view, &name, qtype)) else { break };
         (last, next) = (last.max(Some(version)), target);
     }
-    last
+    nothing_since(&view.back_to(at), name, qtype).or(last)
+}
+
+/// Since when there is no such name, or no such set there; `None` if there is one, or if that was never otherwise.
+fn nothing_since(view: &View, name: &[u8], qtype: RecordType) -> Option<Version> {
+    let name = Name::from_wire(name).ok()?;
+    let said = |traced: &Traced| {
+        let is_no_data = matches!(traced.steps.last().map(|step| &step.found), Some(Found::NoData { .. }));
+        (traced.rcode, is_no_data)
+    };
+    let now = said(&trace(view, &name, qtype));
+    if now == ("NOERROR", false) {
+        return None;
+    }
+    bisect(view, &name, qtype, MOST_TURNS, |traced| said(traced) == now).turn.map(|(turn, _)| turn.version)
 }
 
 /// The last change of the set that answers, of the alias or cut that leads on, or, if there is nothing, of the name, and if it

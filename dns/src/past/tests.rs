@@ -361,6 +361,35 @@ fn names_between_the_suffix_and_a_zone_exist() {
     assert_eq!(a("xasof.")[0], "5", "another name that ends in the same letters");
 }
 
+/// Nothing came of an event, too: of the wildcard that went, of the name that hides one, of the delegation that ended.
+#[test]
+fn an_answer_that_there_is_nothing_names_the_event_that_made_it_so() {
+    let (history, store, mut writer) = written();
+    let mut event = |version: u64, owner: &str, rtype: RecordType, values: &[&str]| {
+        writer.begin(Version(version), Timestamp(version as i64 * 1_000_000));
+        put(&mut writer, owner, rtype, values);
+        writer.serial(&name("shop.example."), Serial(version as u32));
+        writer.publish();
+    };
+    event(4, "*.w.shop.example.", RecordType::A, &["192.0.2.4"]);
+    event(5, "deep.x.w.shop.example.", RecordType::TXT, &["x"]);
+    event(6, "*.w.shop.example.", RecordType::A, &[]);
+    event(7, "sub.shop.example.", RecordType::NS, &[]);
+    event(8, "unrelated.shop.example.", RecordType::A, &["192.0.2.8"]);
+    for (asked, by) in [
+        ("foo.w.shop.example.r8.asof.", "r6"),
+        ("x.w.shop.example.r8.asof.", "r5"),
+        ("y.sub.shop.example.r8.asof.", "r7"),
+        ("old.shop.example.r8.asof.", "r2"),
+        ("foo.w.shop.example.r5.asof.", "r4"),
+        ("never.shop.example.r8.asof.", "r1"),
+    ] {
+        let lines = ask(&history, &store, &query(asked, RecordType::A, Some(&[])));
+        let told = lines.last().expect("a line");
+        assert!(told.contains(&format!(", set by {by} ")), "{asked}: {told}");
+    }
+}
+
 #[test]
 fn an_answer_below_the_suffix_names_its_event() {
     let (history, store) = history();

@@ -59,6 +59,11 @@ impl View {
             .map(|zone| &zone.apex)
     }
 
+    /// The last version that touched each zone up to the moment of this view, zones that are gone included.
+    pub fn last_changes(&self) -> impl Iterator<Item = Version> {
+        (0..).map_while(|number| self.zones.get(number)).filter_map(|zone| self.last_touch(zone))
+    }
+
     /// Whether there is or ever was a zone with this apex.
     pub fn was_zone(&self, apex: &Name) -> bool {
         self.last_change(apex).is_some()

@@ -16,8 +16,16 @@ use super::{
 use crate::{Event, ReadError, chain::Chain};
 
 /// The events after `after`, which is before the head, bounded as [`crate::Ledger::read`] says.
+/// What is whole before a fault is given first.
 pub(super) fn read(shared: &Shared, after: Revision, max_bytes: usize) -> Result<Vec<Arc<Event>>, ReadError> {
     let mut events = Vec::new();
+    match fill(&mut events, shared, after, max_bytes) {
+        Err(error) if events.is_empty() => Err(error),
+        Ok(()) | Err(_) => Ok(events),
+    }
+}
+
+fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_bytes: usize) -> Result<(), ReadError> {
     let mut size_bytes = 0;
     let mut at = after;
     let head = shared.head().revision;
@@ -27,12 +35,12 @@ pub(super) fn read(shared: &Shared, after: Revision, max_bytes: usize) -> Result
         while let Some((payload, _)) = frames.next(at)? {
             // Decoded alone the next time, and not in part now and again then.
             if !events.is_empty() && size_bytes + payload.len() > max_bytes {
-                return Ok(events);
+                return Ok(());
             }
             for event in frames.events(&payload, at)? {
                 size_bytes += event.size();
                 if size_bytes > max_bytes && !events.is_empty() {
-                    return Ok(events);
+                    return Ok(());
                 }
                 at = event.revision();
                 events.push(event);
@@ -46,7 +54,7 @@ pub(super) fn read(shared: &Shared, after: Revision, max_bytes: usize) -> Result
             None => break,
         }
     }
-    Ok(events)
+    Ok(())
 }
 
 /// The places of the chunks of `event`'s body `id`.

@@ -355,7 +355,7 @@ pub(crate) async fn verify_walks_the_whole_log(place: impl Backend) {
 /// Takes all of `from` that `to` lacks over, in pieces that respect no item.
 async fn copied(from: &Arc<dyn Ledger>, to: &Arc<dyn Ledger>) -> Head {
     let mut copier = Copier::at_end_of(&**to).await.unwrap();
-    let head = from.head().await.unwrap().revision;
+    let head = from.head().await.unwrap();
     let mut pieces = export(Arc::clone(from), copier.after(), head);
     while let Some(piece) = pieces.try_next().await.unwrap() {
         for part in piece.chunks(997) {
@@ -370,6 +370,9 @@ pub(crate) async fn an_export_is_the_same_log_elsewhere<B: Backend>(place: B) {
     let memory: Arc<dyn Ledger> = Arc::new(MemoryLedger::new());
     let copy = other.open().await;
     assert_eq!(copied(&ledger, &memory).await, Head::EMPTY);
+    let closed = Timestamp::now();
+    let batch = Batch { id: Uuid::new_v4(), events: Vec::new(), closed };
+    ledger.append(&Head::EMPTY, &batch).await.unwrap();
     for round in 1..=3u32 {
         append(&ledger, 600).await;
         let id = Uuid::new_v4();
@@ -385,6 +388,7 @@ pub(crate) async fn an_export_is_the_same_log_elsewhere<B: Backend>(place: B) {
             let head = copied(from, to).await;
             let original = ledger.head().await.unwrap();
             assert_eq!((head.revision, head.hash), (original.revision, original.hash));
+            assert_eq!(head.closed, closed, "what was final stays final");
         }
     }
     assert_eq!(hashes(&all(&copy).await), hashes(&all(&ledger).await));

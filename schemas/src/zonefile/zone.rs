@@ -2,7 +2,7 @@ use super::{Fault, Record};
 use crate::{Name, Rdata, RecordSet, RecordType, SetKey, Soa, Ttl};
 
 /// One record set of a zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ZoneSet {
     /// The owner.
     pub owner: Name,
@@ -10,7 +10,18 @@ pub struct ZoneSet {
     pub key: SetKey,
     /// The records.
     pub set: RecordSet,
+    /// Line and column of the first of them; no part of what the set is.
+    pub place: (u32, u32),
 }
+
+/// The same records are the same set wherever they were written.
+impl PartialEq for ZoneSet {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.owner, self.key, &self.set) == (&other.owner, other.key, &other.set)
+    }
+}
+
+impl Eq for ZoneSet {}
 
 /// The records of a master file as the sets of one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +161,7 @@ impl Builder<'_> {
                 Ok(set) if set.rdata().len() > 1 && matches!(key.rtype, RecordType::CNAME | RecordType::DNAME) => {
                     fault(format!("{name} has more than one {}", key.rtype));
                 }
-                Ok(set) => zone.sets.push(ZoneSet { owner: name.clone(), key, set }),
+                Ok(set) => zone.sets.push(ZoneSet { owner: name.clone(), key, set, place: (line, column) }),
                 Err(error) => fault(format!("{name} {}: {error}", key.rtype)),
             }
             if rest.peek().is_none_or(|row| row.owner != owner) {

@@ -102,7 +102,7 @@ pub fn exports() -> Vec<Vec<u8>> {
             let batch = Batch { id: Uuid::nil(), events: vec![Arc::new(event)], closed: Timestamp(0) };
             head = ledger.append(&head, &batch).await.expect("in memory");
         }
-        let pieces: Vec<Bytes> = export(ledger, Revision::ZERO, head.revision).try_collect().await.expect("in memory");
+        let pieces: Vec<Bytes> = export(ledger, Revision::ZERO, head).try_collect().await.expect("in memory");
         vec![pieces.concat()]
     })
 }

@@ -65,10 +65,13 @@ fn a_token_file_is_read_again_when_the_server_is_told_to_hang_up() -> anyhow::Re
     hang_up()?;
     server.logged_until("the token file was read again");
     assert_eq!((status("first")?, status("second")?), (401, 200));
+    std::fs::write(&file, "")?;
+    hang_up()?;
+    server.logged_until("no token is in it");
     std::fs::write(&file, "hunter2\n")?;
     hang_up()?;
-    let log = server.logged_until("the tokens of before stay in force");
-    assert!(log.contains("line 1") && !log.contains("hunter2"), "{log}");
+    let log = server.logged_until(", line 1: expected");
+    assert!(log.contains("the tokens of before stay in force") && !log.contains("hunter2"), "{log}");
     assert_eq!((status("first")?, status("second")?), (401, 200));
     Ok(())
 }

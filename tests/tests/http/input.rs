@@ -291,10 +291,26 @@ fn every_fault_of_a_master_file_is_named_by_line_and_column() -> anyhow::Result<
         ("c 60 CNAME a\nc 60 A 10.0.0.1\n", "422 invalid-record"),
         ("@ SOA a. b. 1 1 1 1 1\n@ SOA c. b. 2 1 1 1 1\n", "422 invalid-record"),
         ("$TTL 60\na A 10.0.0.1\na CH A 10.0.0.1\n", "422 invalid-record"),
+        ("", "422 invalid-record"),
+        ("; Transfer failed.\n", "422 invalid-record"),
     ] {
         let answer = send(&server, "POST /zones/example.local/import", &[], file)?;
         assert_eq!(format!("{} {}", answer.status, problem(&answer)), told, "{file}: {}", answer.body);
     }
+    // What clashes with what is there has its place, too; what nobody will see is warned of.
+    let dname = "@ 60 SOA a. b. 1 1 1 1 1\n@ NS ns\nns A 10.0.0.1\nd DNAME a\ne.d A 10.0.0.1\n";
+    let imported = send(&server, "POST /zones/dname.test/import", &[], dname)?.json();
+    assert_eq!(imported["warnings"][0]["kind"], "below-dname", "{imported}");
+    send(&server, "POST /zones/dname.test/import", &[], "held 60 A 10.0.0.1\n")?;
+    let clash = send(
+        &server,
+        "POST /zones/dname.test/import",
+        &[],
+        "\n\nx 60 A 10.0.0.1\n  held 60 CNAME x\nheld 60 CNAME x\n",
+    )?;
+    assert_eq!((clash.status, places(&clash).as_str()), (422, "4:8"), "{}", clash.body);
+    let clash = send(&server, "POST /zones/dname.test/import", &[], "\n\nx 60 A 10.0.0.1\nheld 60 CNAME x\n")?;
+    assert_eq!((clash.status, places(&clash).as_str()), (409, "4:1"), "{}", clash.body);
     let answer = send(&server, "POST /zones/new.test/import", &[], "a 60 A 10.0.0.1\n")?;
     assert_eq!(
         (answer.status, problem(&answer).as_str()),

@@ -68,7 +68,10 @@ fn what_is_not_understood_is_refused_with_its_place_and_the_nearest_known_word()
         ("POST /changes", &[], r#"{"changes":[{"op":"set","name":"a.example.local","tpye":"A"}]}"#, 400, "unknown-parameter", "/changes/0/tpye", "type"),
         ("POST /changes", &[], r#"{"changes":[]}"#, 422, "invalid-record", "/changes", ""),
         ("POST /zones", &[], r#"{"nmae":"x.example"}"#, 400, "unknown-parameter", "/nmae", "name"),
-        ("POST /zones", &[], r#"{"name":"a..b","nameservers":["ns","a..b"],"contact":"a..b","ttl":2147483648}"#, 422, "invalid-record", "/name /nameservers/1 /contact /ttl", ""),
+        ("POST /records", &[("Conn3ction-Actor", "a"), ("Conn3ction-Actor", "b")], "{}", 400, "malformed", "conn3ction-actor:", ""),
+        ("PUT /records/a.example.local/A", &[("If-Match", "\"1:1\""), ("If-Match", "\"1:9\"")], "{}", 400, "malformed", "if-match:", ""),
+        ("DELETE /records/k%3D2ea.example.local/A", &[], "", 404, "record-not-found", "/name", ""),
+        ("POST /zones", &[], r#"{"name":"a..b","nameservers":["ns","a..b"],"contact":"a..b","ttl":2147483648}"#, 422, "invalid-record", "/name /nameservers/0 /nameservers/1 /contact /ttl", ""),
         // Paths and methods.
         ("GET /nowhere", &[], "", 404, "not-found", "", ""),
         ("GET /records/", &[], "", 404, "not-found", "", ""),

@@ -148,6 +148,12 @@ fn an_equal_write_makes_no_event() -> anyhow::Result<()> {
         assert_eq!((answer.status, answer.header("conn3ction-revision")), (200, "1:2"), "{line}: {}", answer.body);
     }
     assert_eq!(get(&server, "/events")?.json().as_array().map(Vec::len), Some(2));
+    // A SOA that stays as it is shows the serial of now.
+    let soa = r#"{"values":["ns.example.local. h.example.local. 10 1 2 3 4"]}"#;
+    send(&server, "PUT /records/example.local/SOA", &[], soa)?;
+    put(&server, "b.example.local", "A", "10.0.0.2")?;
+    let now = get(&server, "/records/example.local/SOA")?.json();
+    assert_eq!(send(&server, "PUT /records/example.local/SOA", &[], soa)?.json(), now);
     Ok(())
 }
 
