@@ -356,7 +356,7 @@ impl NodeState {
         let envelope = Envelope {
             event_id: Uuid::now_v7(),
             actor: caller.actor,
-            source: "import".into(),
+            source: caller.source.unwrap_or_else(|| "import".into()),
             request_id: caller.request_id,
             idempotency: caller.idempotency_key.map(|key| Idempotency { key, digest }),
             reason: caller.reason,

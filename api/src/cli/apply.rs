@@ -2,7 +2,7 @@
 
 use conn3ction_schemas::{event::Hash, json};
 use reqwest::{
-    Method,
+    Method, Response,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use sha2::{Digest, Sha256};
@@ -56,13 +56,36 @@ impl Apply {
     }
 }
 
-/// Sends what a plan shows to where it says, under its guard; the body of an import is the file that was planned.
+/// Does what a plan shows, and shows what became of it; the body of an import is the file that was planned.
 pub(super) async fn plan(
     client: &Client,
     printer: &Printer,
     plan: json::Plan,
     zone_file: Option<&str>,
 ) -> Result<(), Failure> {
+    let file = |planned: &str| {
+        let path = zone_file.ok_or_else(|| {
+            let words = "this is the plan of an import; name its master file, too: conn3ction apply PLAN ZONEFILE";
+            Failure::Usage(words.into())
+        })?;
+        let octets = read_octets(path)?;
+        if Hash(Sha256::digest(&octets).into()).to_string() == planned {
+            return Ok(octets);
+        }
+        Err(Failure::Conflict(format!("{path} is not the file that was planned; plan it again")))
+    };
+    let response = send(client, HeaderMap::new(), plan, file).await?;
+    written(client, printer, response).await
+}
+
+/// Sends what a plan shows to where it says, under its guard; `file` gives the master file of an import, whose digest it
+/// is told.
+pub(super) async fn send(
+    client: &Client,
+    mut headers: HeaderMap,
+    plan: json::Plan,
+    file: impl FnOnce(&str) -> Result<Vec<u8>, Failure>,
+) -> Result<Response, Failure> {
     if !plan.conflicts.is_empty() {
         let count = plan.conflicts.len();
         return Err(Failure::Conflict(format!("{count} record sets stand in the way of this plan; plan it narrower")));
@@ -79,40 +102,33 @@ pub(super) async fn plan(
         "DELETE" => Method::DELETE,
         other => return Err(Failure::Usage(format!("no plan is applied by {other}"))),
     };
-    let mut headers = HeaderMap::new();
-    let mut header = |name: HeaderName, value: Option<String>| -> Result<(), Failure> {
-        let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose();
-        let value = value.map_err(|_| Failure::Usage(format!("{name}: control characters cannot be sent")))?;
-        value.map(|value| headers.insert(name, value));
-        Ok(())
-    };
-    header(reqwest::header::IF_MATCH, to.if_match.map(|token| format!("\"{token}\"")))?;
+    let guard = to.if_match.map(|token| format!("\"{token}\""));
     // A reason given now counts more than that of the plan.
     let reason = client.global.reason.clone().or(plan.reason);
-    header(HeaderName::from_static("conn3ction-reason"), reason)?;
-    let response = match to.file_sha256 {
-        Some(planned) => {
-            let path = zone_file.ok_or_else(|| {
-                let words = "this is the plan of an import; name its master file, too: conn3ction apply PLAN ZONEFILE";
-                Failure::Usage(words.into())
-            })?;
-            let octets = read_octets(path)?;
-            if Hash(Sha256::digest(&octets).into()).to_string() != planned {
-                return Err(Failure::Conflict(format!("{path} is not the file that was planned; plan it again")));
-            }
-            send_file(client, &headers, url, octets).await?
+    for (name, value) in [(reqwest::header::IF_MATCH, guard), (REASON, reason)] {
+        if let Some(value) = value {
+            headers.insert(name.clone(), sendable(&name, &value)?);
         }
-        None => {
-            let mut body = plan.apply;
-            if let (Some(reason), Some(body)) = (&client.global.reason, body.as_object_mut()) {
-                body.insert("reason".into(), reason.as_str().into());
-            }
-            let body = if body.is_null() { None } else { Some(serde_json::to_vec(&body)) };
-            let body = body.transpose().map_err(|error| Failure::Usage(error.to_string()))?;
-            client.write_with(&headers, method, url, body).await?
-        }
-    };
-    written(client, printer, response).await
+    }
+    if let Some(planned) = to.file_sha256 {
+        return send_file(client, &headers, url, file(&planned)?).await;
+    }
+    let mut body = plan.apply;
+    if let (Some(reason), Some(body)) = (&client.global.reason, body.as_object_mut()) {
+        body.insert("reason".into(), reason.as_str().into());
+    }
+    let body = if body.is_null() { None } else { Some(serde_json::to_vec(&body)) };
+    let body = body.transpose().map_err(|error| Failure::Usage(error.to_string()))?;
+    client.write_with(&headers, method, url, body).await
+}
+
+/// The header with the reason of a write.
+pub(super) const REASON: HeaderName = HeaderName::from_static("conn3ction-reason");
+
+/// `value` as the value of the header `name`.
+pub(super) fn sendable(name: &HeaderName, value: &str) -> Result<HeaderValue, Failure> {
+    HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| Failure::Usage(format!("{name}: control characters cannot be sent")))
 }
 
 /// Faults of a change set that somebody wrote as JSON, named by the number of the change.

@@ -244,19 +244,6 @@ impl Client {
         self.once(request).await
     }
 
-    /// A write of JSON that names where what it writes was taken from.
-    #[cfg(feature = "etcd")]
-    pub(super) async fn take_over(
-        &self,
-        url: Url,
-        source: &str,
-        body: &impl serde::Serialize,
-    ) -> Result<Response, Failure> {
-        let body = serde_json::to_vec(body).map_err(|error| Failure::Usage(error.to_string()))?;
-        let request = || self.http.post(url.clone()).header("conn3ction-source", source);
-        self.once(|| request().header("content-type", "application/json").body(body.clone())).await
-    }
-
     /// Sends a file's octets as they are read; `body` gives them anew for every attempt.
     pub(super) async fn upload(
         &self,

@@ -2,14 +2,41 @@
 
 use conn3ction_schemas::json;
 
-use super::client::{Client, Failure};
+use super::{
+    Command,
+    client::{Client, Failure},
+};
 use crate::http::{distance, nearest};
 
 /// Zones that are listed; of more their number is said.
 const LISTED: usize = 5;
 
+/// What was typed, as far as a hint depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// `restore`.
+    Restore,
+    /// A change that could stand in a file of `apply`, or such a file.
+    Change,
+    /// Anything else.
+    Other,
+}
+
+impl Typed {
+    /// What `command` is.
+    pub(super) fn of(command: &Command) -> Self {
+        match command {
+            Command::Restore(_) => Self::Restore,
+            Command::Set(_) | Command::Add(_) | Command::Remove(_) | Command::Delete(_) | Command::Apply(_) => {
+                Self::Change
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The failure with hints for who types verbs. Where a zone is missing, the server is asked which there are.
-pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) -> Failure {
+pub(super) async fn ours(failure: Failure, client: &Client, typed: Typed) -> Failure {
     let Failure::Refused(mut problem) = failure else { return failure };
     if let Some((flag, rest)) = flag(&problem.detail) {
         // The header stands in no command.
@@ -27,7 +54,9 @@ pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) ->
         "/problems/token-needed" => Some("look at CONN3CTION_TOKEN"),
         "/problems/changed-since" => Some("look at what changed, then plan it again"),
         "/problems/record-exists" => Some("`set` replaces it"),
-        "/problems/cname-conflict" => Some("delete the one or the other before it, in the same file of apply"),
+        "/problems/cname-conflict" if typed == Typed::Change => {
+            Some("delete the one or the other before it, in the same file of apply")
+        }
         _ => None,
     };
     let mut zones = None;
@@ -46,7 +75,9 @@ pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) ->
             let zones = zones.as_deref().unwrap_or_default();
             let part = if is_owner { None } else { zone_above(name, zones) };
             error.hint = Some(match part {
-                Some(zone) if is_restore => format!("it is a name: conn3ction restore {zone} --name {name} --to …"),
+                Some(zone) if typed == Typed::Restore => {
+                    format!("it is a name: conn3ction restore {zone} --name {name} --to …")
+                }
                 Some(zone) => format!("{name} is a name in the zone {zone}"),
                 None => about_zones(name, is_owner, zones),
             });
@@ -54,6 +85,9 @@ pub(super) async fn ours(failure: Failure, client: &Client, is_restore: bool) ->
             // What a verb said is nearer to what was typed.
             let is_ours = error.hint.as_ref().is_some_and(|hint| hint.contains("conn3ction "));
             error.hint = if is_ours { error.hint.take() } else { Some(hint.into()) };
+        } else if let (Some(hint), Typed::Restore | Typed::Other) = (&mut error.hint, typed) {
+            // What these verbs send cannot have another change beside it.
+            *hint = hint.replace(" in the same change set", " first");
         }
     }
     Failure::Refused(problem)

@@ -354,7 +354,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         return verb.run_offline(global.data.as_deref(), &printer).await;
     }
     let client = Client::connect(&global).await?;
-    let is_restore = matches!(command, Command::Restore(_));
+    let typed = hints::Typed::of(&command);
     let result = match command {
         Command::Get(verb) => verb.run(&client, &printer).await,
         Command::Set(verb) => verb.run("set", &client, &printer).await,
@@ -384,7 +384,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(_) | Command::Completions { .. } => Ok(()),
     };
     let result = match result {
-        Err(failure) => Err(hints::ours(failure, &client, is_restore).await),
+        Err(failure) => Err(hints::ours(failure, &client, typed).await),
         done => done,
     };
     client.close().await;

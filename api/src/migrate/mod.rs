@@ -4,12 +4,15 @@
 //! Pure: reading etcd and submitting are the caller's. The changes' pointers are the keys they came from, so that a
 //! refusal names the key, too.
 
+mod file;
 mod records;
 mod skydns;
 
 use std::collections::BTreeMap;
 
 use conn3ction_schemas::{Name, Rdata, RecordType, SetKey, Ttl};
+
+pub use file::{ZoneFile, zone_file};
 
 use crate::decide::{
     BadItem, Place, RefusalKind,
@@ -28,7 +31,7 @@ pub enum Format {
 /// What is to be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migration {
-    /// For each zone its change set; zones that do not exist yet are to be created first.
+    /// For each zone its change set; a zone that does not exist yet is to be made with it, by [`zone_file`].
     pub zones: BTreeMap<Name, Vec<Change>>,
     /// What cannot be taken: each has its key as place.
     pub left: Vec<BadItem>,

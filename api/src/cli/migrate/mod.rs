@@ -1,5 +1,7 @@
 //! `migrate`: takes over what an older service or a plain CoreDNS keeps in etcd.
 
+mod plans;
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use anstyle::Style;
@@ -8,24 +10,25 @@ use conn3ction_ledger::etcd::{
     etcd_client::{GetOptions, KeyValue},
 };
 use conn3ction_schemas::{Name, json};
-use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName};
 
+use self::plans::{Part, Plans};
 use super::{
+    apply,
     client::{Client, Failure},
-    output::{ADDED, Printer, confirmed, escape},
+    output::{Printer, confirmed, escape, is_asked},
+    records::{sets, show_changes, unchanged, warn},
 };
 use crate::{
-    decide::{
-        Place,
-        command::{Change, Values, Which},
-    },
+    decide::{BadItem, Place},
     migrate::{self, Migration},
 };
 
+/// The header that says where what is written was taken from.
+const SOURCE: HeaderName = HeaderName::from_static("conn3ction-source");
+
 /// Keys that are read at once.
 const PAGE: i64 = 1_000;
-/// Record sets in one event.
-const SETS: usize = 2_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Migrate {
@@ -90,28 +93,19 @@ impl Migrate {
         let pairs = entries.iter().map(|entry| (entry.key(), entry.value()));
         let migration = migrate::plan(format, &self.from, pairs, zone_of);
         printer.note(&format!("{} keys below {} at etcd revision {revision}", entries.len(), self.from));
-        show(&migration, &existing, printer);
-        let sets: usize = migration.zones.values().map(Vec::len).sum();
-        if client.global.dry_run || sets == 0 {
-            return left(&migration);
-        }
-        if !confirmed(&format!("Take over {sets} record sets?"), client.global.yes)? {
-            return Ok(());
-        }
-        let source = format!("migrate:{}", self.from);
+        migration.notes.iter().for_each(|(key, note)| printer.note(&format!("{key}: {note}")));
         let reason = client.global.reason.clone();
         let reason = reason.unwrap_or_else(|| format!("taken over from {} at etcd revision {revision}", self.from));
-        for (zone, changes) in &migration.zones {
-            if !existing.contains(zone) {
-                let (name, reason) = (zone.to_string(), Some(reason.clone()));
-                let (nameservers, contact, ttl, expected_revision) = (None, None, None, None);
-                let input = json::ZoneInput { name, nameservers, contact, ttl, reason, expected_revision };
-                client.take_over(client.url(&["zones"], &[]), &source, &input).await?;
-            }
-            for part in changes.chunks(SETS) {
-                put(client, printer, (zone, part), &source, &reason).await?;
-            }
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(SOURCE, format!("migrate:{}", self.from)), (apply::REASON, reason)] {
+            headers.insert(name.clone(), apply::sendable(&name, &value)?);
         }
+        let Plans { parts, refused } = Plans::ask(client, &headers, &migration, &existing).await?;
+        if let Some(problem) = refused {
+            not_taken(&migration).iter().for_each(|line| printer.note(line));
+            return Err(Failure::Refused(Box::new(problem)));
+        }
+        take_over(client, printer, &headers, parts).await?;
         left(&migration)
     }
 
@@ -154,80 +148,107 @@ impl Migrate {
     }
 }
 
-/// One event of some of a zone's sets.
-async fn put(
+/// Shows the plans, asks, and does exactly them.
+async fn take_over(
     client: &Client,
     printer: &Printer,
-    (zone, changes): (&Name, &[Change]),
-    source: &str,
-    reason: &str,
+    headers: &HeaderMap,
+    parts: Vec<Part<'_>>,
 ) -> Result<(), Failure> {
-    let (reason, inputs) = (Some(reason.to_owned()), changes.iter().map(input).collect());
-    let set = json::ChangeSet { reason, expected_revision: None, changes: inputs };
-    let response = client.take_over(client.url(&["changes"], &[]), source, &set).await.map_err(|failure| {
-        let Failure::Refused(mut problem) = failure else { return failure };
-        // The server counts changes; the keys are what people can look at.
-        for error in &mut problem.errors {
-            let place = error.pointer.as_deref().and_then(|pointer| pointer.split('/').nth(2)?.parse::<usize>().ok());
-            if let Some(change) = place.and_then(|place| changes.get(place)) {
-                error.detail = format!("{}: {}", change.pointer, error.detail);
-            }
+    let is_due = parts.iter().any(Part::is_due);
+    let due = || parts.iter().filter(|part| part.is_due());
+    let print_plans = || due().for_each(|part| printer.json_lines(&[&part.plan]));
+    if client.global.dry_run && printer.for_programs() && is_due {
+        print_plans();
+        return Ok(());
+    }
+    // Programs get the events; who runs them sees the plan all the same.
+    let people = printer.aside();
+    show(&people, &parts);
+    if !is_due {
+        let Some(first) = parts.first() else { return Ok(()) };
+        let count = parts.iter().map(|part| part.sets).sum();
+        unchanged(printer, &first.plan, &format!("nothing to do: {} here as in etcd", are(count)));
+        return Ok(());
+    }
+    let summary = summary(&parts);
+    if client.global.dry_run {
+        printer.note(&format!("{summary}. Nothing was done."));
+        return Ok(());
+    }
+    if client.global.yes || !is_asked() {
+        printer.note(&summary);
+    }
+    if !client.global.yes && !is_asked() && printer.for_programs() {
+        print_plans();
+    }
+    if !confirmed(&format!("{summary}. Take over exactly this?"), client.global.yes)? {
+        return Ok(());
+    }
+    for part in parts.into_iter().filter(Part::is_due) {
+        let (zone, taken) = (part.zone.without_dot(), part.taken());
+        let response = apply::send(client, headers.clone(), part.plan, |_| Ok(part.file.unwrap_or_default())).await?;
+        let settled = client.settled(&response).await?;
+        let views = settled.map(|views| format!("; {views}")).unwrap_or_default();
+        let Some(event) = client.event(response).await else {
+            printer.note(&format!("{zone}: {} taken over{views}", sets(taken)));
+            continue;
+        };
+        if printer.for_programs() {
+            printer.json_lines(&[&event]);
         }
-        Failure::Refused(problem)
-    })?;
-    let is_new = response.status() == StatusCode::CREATED;
-    let settled = client.settled(&response).await?;
-    let event: json::EventJson = client.decode(response).await?;
-    let done = if is_new { "taken over" } else { "there already" };
-    let views = settled.map(|views| format!("; {views}")).unwrap_or_default();
-    let (name, sets, revision) = (zone.without_dot(), changes.len(), event.revision);
-    printer.line(Style::new(), &escape(&format!("r{revision} {name}: {sets} record sets {done}{views}")));
+        let line = format!("r{} {zone}: {} taken over{views}", event.revision, sets(taken));
+        people.line(Style::new(), &escape(&line));
+    }
     Ok(())
 }
 
-fn input(change: &Change) -> json::ChangeInput {
-    let (rtype, covers) = match change.which {
-        Which::Type(rtype, covers) => (Some(rtype), covers),
-        Which::Every | Which::Only => (None, None),
-    };
-    let values = match (&change.values, rtype) {
-        (Values::Parsed(values), Some(rtype)) => values.iter().map(|value| value.to_text(rtype)).collect(),
-        _ => Vec::new(),
-    };
-    json::ChangeInput {
-        op: json::Op::Set,
-        name: change.owner.to_string(),
-        rtype: rtype.map(|rtype| rtype.to_string()),
-        values: Some(values),
-        ttl: change.ttl.map(|ttl| ttl.as_secs()),
-        zone: change.zone.as_ref().map(ToString::to_string),
-        covers: covers.map(|covers| covers.to_string()),
+/// What would change, zone by zone; what is here already is counted.
+fn show(people: &Printer, parts: &[Part<'_>]) {
+    for parts in parts.chunk_by(|a, b| a.zone == b.zone) {
+        let (zone, count) = (parts[0].zone.without_dot(), parts.iter().map(|part| part.sets).sum());
+        let new = if parts[0].is_new() { ", a new zone" } else { "" };
+        let same = count - parts.iter().map(Part::taken).sum::<u64>();
+        let same = if same > 0 { format!(", {same} unchanged") } else { String::new() };
+        people.line(Style::new(), &escape(&format!("{zone}: {}{new}{same}", sets(count))));
+        for Part { plan, .. } in parts {
+            show_changes(people, &plan.changes, plan.change_count);
+            warn(people, &plan.warnings);
+        }
     }
 }
 
-fn show(migration: &Migration, existing: &BTreeSet<Name>, printer: &Printer) {
-    for (zone, changes) in &migration.zones {
-        let new = if existing.contains(zone) { "" } else { ", a new zone" };
-        printer.line(Style::new(), &escape(&format!("{}: {} record sets{new}", zone.without_dot(), changes.len())));
-        for change in changes {
-            let input = input(change);
-            let ttl = input.ttl.map(|ttl| format!(" {ttl}")).unwrap_or_default();
-            let (rtype, values) = (input.rtype.unwrap_or_default(), input.values.unwrap_or_default().join(", "));
-            printer.line(ADDED, &escape(&format!("+ {}{ttl} {rtype} {values}", input.name)));
-        }
+/// `4 created, 1 replaced, 30 unchanged; old answers stay cached up to 300 s`.
+fn summary(parts: &[Part<'_>]) -> String {
+    let (mut created, mut replaced, mut same, mut cached) = (0, 0, 0, 0);
+    for part in parts {
+        created += part.plan.summary.created;
+        replaced += part.plan.summary.replaced;
+        same += part.sets - part.taken();
+        cached = cached.max(part.plan.cache_seconds);
     }
-    migration.notes.iter().for_each(|(key, note)| printer.note(&format!("{key}: {note}")));
+    format!("{created} created, {replaced} replaced, {same} unchanged; old answers stay cached up to {cached} s")
+}
+
+/// `1 record set is`, `5 record sets are`.
+fn are(count: u64) -> String {
+    format!("{} {}", sets(count), if count == 1 { "is" } else { "are" })
+}
+
+/// The keys that hold what cannot be taken, each with its fault.
+fn not_taken(migration: &Migration) -> Vec<String> {
+    let line = |item: &BadItem| match &item.place {
+        Place::Key(place) | Place::Pointer(place) => format!("{place}: {}", item.detail),
+        Place::Line { .. } => item.detail.clone(),
+    };
+    migration.left.iter().map(line).collect()
 }
 
 /// What was not taken is said last, and by the exit code.
 fn left(migration: &Migration) -> Result<(), Failure> {
-    if migration.left.is_empty() {
+    let lines: String = not_taken(migration).iter().map(|line| format!("\n  {}", escape(line))).collect();
+    if lines.is_empty() {
         return Ok(());
     }
-    let lines = migration.left.iter().map(|item| {
-        let (Place::Key(place) | Place::Pointer(place)) = &item.place else { return format!("\n  {}", item.detail) };
-        format!("\n  {}: {}", escape(place), escape(&item.detail))
-    });
-    let lines: Vec<_> = lines.collect();
-    Err(Failure::Left(format!("{} keys hold what cannot be taken over:{}", lines.len(), lines.concat())))
+    Err(Failure::Left(format!("{} keys hold what cannot be taken over:{lines}", migration.left.len())))
 }
