@@ -91,11 +91,11 @@ pub async fn verify(
     claims: impl Future<Output = Vec<Claim>>,
     progress: &Progress,
 ) -> Result<json::VerifyJson, ReadError> {
-    let (mut kept, mut last) = (BTreeMap::new(), Hash::default());
+    let (mut kept, mut last, mut proven) = (BTreeMap::new(), Hash::default(), Revision::ZERO);
     let total = ledger.head().await?.revision;
     let mut told = Instant::now();
     let walked = verify::verify(ledger, Revision(1), |header| {
-        last = header.hash();
+        (last, proven) = (header.hash(), header.revision);
         if anchors.iter().any(|anchor| anchor.revision == header.revision) {
             kept.insert(header.revision, last);
         }
@@ -123,7 +123,7 @@ pub async fn verify(
     let to = match walked {
         Ok(to) => to,
         Err((bad, detail)) => {
-            let (to, bad) = (bad.0.saturating_sub(1), Some(bad.0));
+            let (to, bad) = (proven.0, Some(bad.0));
             return Ok(json::VerifyJson { ok: false, to, bad, detail: Some(detail), ..report });
         }
     };

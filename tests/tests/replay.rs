@@ -77,3 +77,27 @@ fn a_clock_that_jumps_by_years_reorders_nothing() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// A point in time is that of the zones, whenever their past was taken in.
+#[test]
+fn a_replay_to_a_time_is_of_what_took_effect_by_then() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start(data.path(), &[])?;
+    let version = |day: u8, value: &str, more: &str| {
+        format!(
+            r#"{{"id":"v{day}","time":"2021-01-0{day}T00:00:00Z","zones":[{{"name":"old.test","serial":{day}}}],"changes":[{more}
+            {{"zone":"old.test","name":"a.old.test","type":"A","after":{{"ttl":60,"values":["{value}"]}}}}]}}"#
+        )
+        .replace('\n', " ")
+    };
+    let apex = r#"{"zone":"old.test","name":"old.test","type":"SOA","after":{"ttl":60,"values":["ns.old.test. h.old.test. 1 2 3 4 5"]}},
+        {"zone":"old.test","name":"old.test","type":"NS","after":{"ttl":60,"values":["ns.old.test."]}},"#;
+    let past = [version(1, "10.0.0.1", apex), version(2, "10.0.0.2", ""), version(3, "10.0.0.3", "")].join("\n");
+    let taken = server.ask("POST", "/history", &past)?;
+    assert_eq!(taken.status, 201, "{taken:?}");
+    for (to, revision) in [("2021-01-02T12:00:00Z", 3), ("2021-01-01T00:00:00Z", 2), ("2020-12-31T00:00:00Z", 0)] {
+        let report = server.ask("GET", &format!("/replay?to={to}"), "")?.json();
+        assert_eq!((&report["ok"], &report["to"]), (&true.into(), &revision.into()), "{to}: {report}");
+    }
+    Ok(())
+}

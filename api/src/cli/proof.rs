@@ -105,8 +105,14 @@ fn verdict(report: &json::VerifyJson, printer: &Printer) -> Result<(), Failure> 
     if printer.for_programs() {
         printer.json_lines(&[report]);
     } else {
-        let whole = if report.bad.is_some() { "chain whole only from" } else { "chain" };
-        printer.line(Style::new(), &format!("{whole} r{} to r{}: {}", report.from, report.to, report.hash));
+        let line = match (report.bad, report.to) {
+            (Some(_), 0) => "no event before it could be proven".to_owned(),
+            (bad, to) => {
+                let whole = if bad.is_some() { "chain whole only from" } else { "chain" };
+                format!("{whole} r{} to r{to}: {}", report.from, report.hash)
+            }
+        };
+        printer.line(Style::new(), &line);
         for anchor in report.anchors.iter().filter(|anchor| anchor.ok) {
             printer.line(Style::new(), &format!("anchor r{}: ok  {}", anchor.revision, anchor.hash));
         }

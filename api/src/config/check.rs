@@ -9,6 +9,7 @@ use conn3ction_dns::{Suffix, server::AddressList};
 use conn3ction_schemas::Name;
 
 use super::{Config, Etcd, Fault, LedgerKind, LogFormat, Role, Settings, file::File};
+use crate::auth::TokenFile;
 
 impl Settings {
     /// Fills what is absent from the TOML file that `config` names, and checks all together.
@@ -77,6 +78,9 @@ impl Settings {
                 "{open} can be reached from elsewhere and no tokens are set, so anybody could write; set tokens, or allow-open to do it all the same"
             );
             fault("http-listen", detail);
+        }
+        if let Some(fault_of_file) = self.tokens.as_deref().and_then(|path| TokenFile::open(path).err()) {
+            fault("tokens", fault_of_file);
         }
         let zones = names("zones", self.zones.unwrap_or_else(|| vec!["example.local.".into()]), &mut fault);
         let large_zones = names("etcd-large-zones", self.etcd_large_zones.unwrap_or_default(), &mut fault);

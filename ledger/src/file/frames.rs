@@ -139,7 +139,7 @@ impl Frames {
     pub(super) fn payload(&mut self, frame: &FrameHead) -> Result<Bytes, Fault> {
         let padded = self.octets(self.offset + HEAD_BYTES as u64, frame.padded_bytes())?;
         if !frame.fits(&padded) {
-            return Err(Fault::Damaged("the frame does not match its checksum".into()));
+            return Err(Fault::Damaged(format!("the frame up to {} does not match its checksum", frame.revision)));
         }
         Ok(padded.slice(..frame.payload_bytes as usize))
     }
