@@ -1,8 +1,11 @@
 //! The past of zones that were kept in git or in dated files: small repositories with the traits of real ones.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
 
-use conn3ction_tests::{Conn3ction, Ran, shell};
+use conn3ction_tests::{Conn3ction, Ran, audit, binary, shell};
 use serde_json::Value;
 
 /// A git repository made commit by commit, a minute apart.
@@ -197,5 +200,166 @@ fn dated_root_zones_become_days_of_history() -> anyhow::Result<()> {
         let name = event["source"].as_str().and_then(|source| source.strip_prefix("import-history:")).expect("a file");
         assert_eq!(event["time"].as_str().map(|time| &time[..10]), Some(&name[..10]));
     }
+    Ok(())
+}
+
+/// A repository whose `commits` change `zones` in turn, the first one all of them.
+fn long_history(path: &Path, zones: &[&str], commits: usize) -> anyhow::Result<()> {
+    let mut script = String::new();
+    for number in 0..commits {
+        let time = 1_577_836_800 + number;
+        script.push_str(&format!("commit refs/heads/main\ncommitter Ann <ann@example> {time} +0000\ndata 1\nc\n"));
+        for (place, zone) in zones.iter().enumerate().filter(|(place, _)| number == 0 || number % zones.len() == *place)
+        {
+            let text = format!(
+                "@ 60 SOA ns h {} 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nw{} A 192.0.2.2\n",
+                100 + number % 7,
+                number / 3
+            );
+            script.push_str(&format!("M 644 inline {}/db.{zone}\ndata {}\n{text}\n", place % 2, text.len()));
+        }
+    }
+    shell(&format!("git init -q -b main {}", path.display()))?;
+    let mut git = Command::new("git");
+    let ran = Ran::new(git.arg("-C").arg(path).args(["fast-import", "--quiet"]), &script)?;
+    anyhow::ensure!(ran.code == 0, "{ran:?}");
+    shell(&format!(
+        "cd {} && git reset -q --hard && git config user.name Bo && git config user.email bo@example",
+        path.display()
+    ))?;
+    Ok(())
+}
+
+/// An import that runs on while the test does something else.
+fn importing(server: &Conn3ction, path: &Path) -> anyhow::Result<Child> {
+    let mut command = Command::new(binary());
+    command.args(["--server", &format!("http://{}", server.http), "import-history"]).arg(path);
+    Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+}
+
+fn head(server: &Conn3ction) -> anyhow::Result<u64> {
+    let ready = server.ask("GET", "/readyz", "")?.json();
+    Ok(ready["head"].as_str().and_then(|head| head.rsplit([':', 'r']).next()?.parse().ok()).unwrap_or_default())
+}
+
+fn wait_for(server: &Conn3ction, revision: u64) -> anyhow::Result<()> {
+    while head(server)? < revision {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// What an import made of its versions, without what differs from run to run; and the digest of each view.
+fn made(server: &Conn3ction) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
+    let events = audit::events(server)?;
+    let target = format!("/projections?min_revision=r{}&wait=30s", events.len());
+    let views = server.ask("GET", &target, "")?.json();
+    let views = views.as_array().into_iter().flatten();
+    let views = views.map(|view| serde_json::json!([view["view"], view["digest"]])).collect();
+    let members = ["revision", "kind", "time", "actor", "source", "zones", "change_count"];
+    let events = events.iter().map(|event| members.iter().map(|member| event[*member].clone()).collect()).collect();
+    Ok((events, views))
+}
+
+#[test]
+fn an_import_that_is_killed_goes_on_where_it_broke_off() -> anyhow::Result<()> {
+    const COMMITS: u64 = 1500;
+    let scratch = tempfile::tempdir()?;
+    let git = scratch.path().join("git");
+    long_history(&git, &["a.test", "b.test", "c.test"], COMMITS as usize)?;
+    let unbroken = Conn3ction::start(&scratch.path().join("unbroken"), &["--zones", ""])?;
+    let ran = import(&unbroken, &[], &git)?;
+    assert!(ran.code == 0 && ran.err.contains(&format!("{COMMITS} events, r1 to r{COMMITS}, 0 left out")), "{ran:?}");
+    let whole = made(&unbroken)?;
+
+    let data = scratch.path().join("data");
+    let mut server = Conn3ction::start(&data, &["--zones", ""])?;
+    let mut client = importing(&server, &git)?;
+    wait_for(&server, 100)?;
+    client.kill()?;
+    client.wait()?;
+    let mut client = importing(&server, &git)?;
+    let reached = head(&server)?;
+    assert!(reached < COMMITS - 300, "it was killed in the middle: {reached}");
+    wait_for(&server, reached + 300)?;
+    server.kill()?;
+    client.wait()?;
+    let said = std::io::read_to_string(client.stderr.take().expect("standard error"))?;
+    assert!(said.contains("the same command goes on where it broke off"), "{said}");
+
+    server = Conn3ction::start(&data, &["--zones", ""])?;
+    let reached = head(&server)?;
+    assert!((400..COMMITS).contains(&reached), "the server was killed in the middle: {reached}");
+    let dry = import(&server, &["--dry-run"], &git)?;
+    let left = COMMITS - reached;
+    assert!(
+        dry.err.contains(&format!("{left} of {COMMITS} versions would become events, {reached} were there")),
+        "{dry:?}"
+    );
+    let ran = import(&server, &[], &git)?;
+    let said = format!("{left} events, r{} to r{COMMITS}, {reached} were there already", reached + 1);
+    assert!(ran.code == 0 && ran.err.contains(&said), "{said}: {ran:?}");
+    let (events, views) = made(&server)?;
+    let differs = events.iter().zip(&whole.0).find(|(here, there)| here != there);
+    assert!(events.len() == whole.0.len() && differs.is_none(), "{differs:?}");
+    assert_eq!(views, whole.1);
+    let verified = server.cli(&["verify"])?;
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let again = import(&server, &[], &git)?;
+    assert!(again.code == 3 && again.err.contains("has a past in this ledger already"), "{again:?}");
+    assert_eq!(head(&server)?, COMMITS);
+    Ok(())
+}
+
+#[test]
+fn a_history_that_is_refused_leaves_the_ledger_as_it_was() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let git = scratch.path().join("git");
+    long_history(&git, &["a.test"], 40)?;
+    let server = server(&scratch.path().join("data"))?;
+    let created = server.cli(&["zone", "create", "a.test"])?;
+    assert_eq!(created.code, 0, "{created:?}");
+    let refused = |path: &Path, head_before: u64| -> anyhow::Result<()> {
+        let ran = import(&server, &[], path)?;
+        assert!(ran.code == 3 && ran.err.contains("a.test. has a past in this ledger already"), "{ran:?}");
+        assert_eq!(head(&server)?, head_before, "{ran:?}");
+        Ok(())
+    };
+    refused(&git, 1)?;
+    let deleted = server.cli(&["zone", "delete", "a.test", "--yes"])?;
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    refused(&git, 2)?;
+    Ok(())
+}
+
+#[test]
+fn another_history_of_the_same_zone_is_refused_whole() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let [git, more, other] = ["git", "more", "other"].map(|name| scratch.path().join(name));
+    long_history(&git, &["a.test"], 14)?;
+    long_history(&more, &["a.test", "b.test"], 40)?;
+    // The same commits, and then others; the last of ours is not among them.
+    shell(&format!(
+        "git clone -q {0} {1} && cd {1} && git config user.name Bo && git config user.email bo@example && git reset -q --hard HEAD~1
+         for at in $(seq 40); do echo \"x$at A 192.0.2.9\" >> 0/db.a.test; git commit -qam more; done",
+        git.display(),
+        other.display()
+    ))?;
+    let server = server(&scratch.path().join("data"))?;
+    assert_eq!(import(&server, &[], &git)?.code, 0);
+    for path in [&git, &more, &other] {
+        let ran = import(&server, &[], path)?;
+        assert!(ran.code == 3 && ran.err.contains("a.test. has a past in this ledger already"), "{ran:?}");
+        assert_eq!(head(&server)?, 14, "{ran:?}");
+    }
+    // Commits behind those that are there are what a broken import would have had to bring.
+    shell(&format!("cd {} && echo 'new A 192.0.2.7' >> 0/db.a.test && git commit -qam new", git.display()))?;
+    let ran = import(&server, &[], &git)?;
+    assert!(ran.code == 0 && ran.err.contains("15 versions, 1 events, r15 to r15, 14 were there already"), "{ran:?}");
+    // What somebody else wrote since ends the history.
+    assert_eq!(server.cli(&["set", "hand.a.test", "A", "192.0.2.99"])?.code, 0);
+    shell(&format!("cd {} && echo 'newer A 192.0.2.7' >> 0/db.a.test && git commit -qam newer", git.display()))?;
+    let ran = import(&server, &[], &git)?;
+    assert!(ran.code == 3 && head(&server)? == 16, "{ran:?}");
     Ok(())
 }

@@ -4,6 +4,10 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use conn3ction_schemas::Name;
@@ -75,8 +79,12 @@ impl ImportHistory {
                 line.is_ok_and(|line| sender.blocking_send(line.into()).is_ok())
             })
         });
-        let lines = futures::stream::unfold(receiver, |mut receiver| async move {
-            Some((Ok::<_, io::Error>(receiver.recv().await?), receiver))
+        let began = Arc::new(AtomicBool::new(false));
+        let begins = began.clone();
+        let lines = futures::stream::unfold((receiver, begins), |(mut receiver, begins)| async move {
+            let line = receiver.recv().await?;
+            begins.store(true, Ordering::Relaxed);
+            Some((Ok::<_, io::Error>(line), (receiver, begins)))
         });
         // A dry run goes the same way, for only the server knows which zones have a past already.
         let sent = client.send_history(reqwest::Body::wrap_stream(lines)).await;
@@ -86,11 +94,12 @@ impl ImportHistory {
         };
         let read = read.map_err(|source| self.fault(source))?;
         tell(printer, &read);
-        let response = sent?;
+        let response = sent.map_err(|failure| if began.load(Ordering::Relaxed) { broken(failure) } else { failure })?;
         let settled = client.settled(&response).await?;
         let taken: Taken = client.decode(response).await?;
+        let already = taken.already.map(|count| format!(", {count} were there already")).unwrap_or_default();
         if client.global.dry_run {
-            printer.note(&format!("{} of {} versions would become events", taken.events, read.versions));
+            printer.note(&format!("{} of {} versions would become events{already}", taken.events, read.versions));
             return Ok(());
         }
         if printer.for_programs() {
@@ -103,7 +112,7 @@ impl ImportHistory {
             _ => String::new(),
         };
         printer.note(&format!(
-            "{} versions, {} events{place}, {} left out; zones: {}{}",
+            "{} versions, {} events{place}{already}, {} left out; zones: {}{}",
             read.versions,
             taken.events,
             skipped.len(),
@@ -142,6 +151,19 @@ impl ImportHistory {
         read.undated = left.iter().map(|path| shown(&self.path, path)).collect();
         read.undated.sort();
         Ok(read)
+    }
+}
+
+/// What broke off while lines were sent, with the way on.
+fn broken(failure: Failure) -> Failure {
+    const WAY: &str = "; the same command goes on where it broke off";
+    match failure {
+        Failure::Unreachable(detail) => Failure::Unreachable(detail + WAY),
+        Failure::Refused(mut problem) if problem.status >= 500 => {
+            problem.detail.push_str(WAY);
+            Failure::Refused(problem)
+        }
+        failure => failure,
     }
 }
 

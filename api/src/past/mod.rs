@@ -2,11 +2,13 @@
 //!
 //! The command line reads the versions ([`git`], [`dated`]), finds the zones in each ([`tree`], [`origins`]) and sends
 //! one line of JSON for each that changes something ([`wire`]). The server takes the lines one by one: [`take::Past`] is
-//! pure and makes a planned event of each; [`Importing`] keeps everybody else's hands off these zones meanwhile.
+//! pure and makes a planned event of each, [`stored::Stored`] knows those that are there since an import broke off, and
+//! [`Importing`] keeps everybody else's hands off these zones meanwhile.
 
 pub mod dated;
 pub mod git;
 pub mod origins;
+pub mod stored;
 pub mod take;
 pub mod tree;
 pub mod wire;
