@@ -170,6 +170,11 @@ fn a_map_file_says_which_files_hold_which_zones() -> anyhow::Result<()> {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(dig(&server, "w.example.org", "")?, "192.0.2.1");
     assert_eq!(dig(&server, "w.2.0.192.in-addr.arpa", "")?, "192.0.2.1");
+    for line in ["*.zone p.test # my zone", "*.zone beta.test extra", "[bad beta.test"] {
+        std::fs::write(&map, format!("# ours\n{line}\n"))?;
+        let ran = import(&server, &["--zones", map.to_str().expect("UTF-8")], &git.path)?;
+        assert!(ran.code == 2 && ran.err.contains("map, line 2: "), "{line}: {ran:?}");
+    }
     Ok(())
 }
 

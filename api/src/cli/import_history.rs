@@ -37,7 +37,8 @@ pub(super) struct ImportHistory {
     /// The zone's file.
     #[arg(long, value_name = "PATH", requires = "zone")]
     file: Option<String>,
-    /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone.
+    /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone,
+    /// `*` stands for anything.
     /// Without it, $ORIGIN, the SOA or the file's name tells.
     #[arg(long, value_name = "MAPFILE")]
     zones: Option<PathBuf>,
@@ -135,7 +136,7 @@ impl ImportHistory {
         let Some(path) = &self.zones else { return Ok(Origins::Told) };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: shown.clone(), source })?;
-        Origins::map(&text).map_err(|line| Failure::Usage(format!("{shown}, line {line}: expected GLOB ORIGIN")))
+        Origins::map(&text).map_err(|(line, fault)| Failure::Usage(format!("{shown}, line {line}: {fault}")))
     }
 
     /// Reads all versions and hands on those that change something, until `each` says to stop.

@@ -36,22 +36,11 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// The number of the line that is none.
-    pub fn map(text: &str) -> Result<Self, usize> {
-        let mut rules = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (glob, origin) = line.rsplit_once(char::is_whitespace).ok_or(number + 1)?;
-            let origin = match origin {
-                "-" => None,
-                name => Some(Name::parse_absolute(name.as_bytes()).map_err(|_| number + 1)?),
-            };
-            rules.push((glob.trim_end().to_owned(), origin));
-        }
-        Ok(Self::Map(rules))
+    /// The number of the line that is none, and why.
+    pub fn map(text: &str) -> Result<Self, (usize, String)> {
+        let lines = (1..).zip(text.lines().map(str::trim));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        lines.map(|(number, line)| rule(line).map_err(|fault| (number, fault))).collect::<Result<_, _>>().map(Self::Map)
     }
 
     /// What `path` says.
@@ -77,6 +66,20 @@ impl Origins {
             Self::Told => Hint::Perhaps(named(path)),
         }
     }
+}
+
+/// A line of a map file. A glob that would fit no file, or another than was meant, is a fault.
+fn rule(line: &str) -> Result<(String, Option<Name>), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [glob, origin] = words[..] else { return Err("expected GLOB ORIGIN".into()) };
+    if glob.contains(['?', '[', ']', '{', '}']) {
+        return Err(format!("`{glob}`: in a glob only `*` stands for something else"));
+    }
+    let origin = match origin {
+        "-" => None,
+        name => Some(Name::parse_absolute(name.as_bytes()).map_err(|error| format!("`{name}` is no ORIGIN: {error}"))?),
+    };
+    Ok((glob.to_owned(), origin))
 }
 
 /// The zone that a file's name tells: `db.example.org`, `example.org.zone`.
@@ -108,7 +111,11 @@ mod tests {
         assert_eq!(map.hint("old/x.zone"), Hint::None);
         assert_eq!(map.hint("old/a.zone"), zone("a.example."));
         assert_eq!(map.hint("README"), Hint::None);
-        assert_eq!(Origins::map("a b\nonly"), Err(2));
+        for fault in ["only", "*.zone b.test # ours", "*.zone b.test extra", "[bad b.test", "db.? b.test", "* b..test"]
+        {
+            let line = Origins::map(&format!("a b\n\n{fault}\n")).map_err(|(line, _)| line);
+            assert_eq!(line, Err(3), "{fault}");
+        }
     }
 
     #[test]
