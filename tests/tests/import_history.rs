@@ -179,6 +179,51 @@ fn a_map_file_says_which_files_hold_which_zones() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_file_that_moves_keeps_its_zone_and_is_followed() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let mut git = Repository::new(scratch.path().join("git"))?;
+    let zone = |net: &str| {
+        format!(
+            "printf '$TTL 60\\n@ SOA ns h 1 2 3 4 5\\n@ NS ns\\nns A 192.0.2.1\\nw A {net}.1\\nx A {net}.2\\ny A {net}.3\\n'"
+        )
+    };
+    let [one, two] = ["192.0.2", "198.51.100"].map(zone);
+    git.commit("first", &format!("{one} > db.beta.test; {two} > db.gamma.test; echo 'only a name' > README"))?;
+    git.commit("moved", "git mv db.beta.test beta.zone")?;
+    git.commit("changed", "echo 'z A 192.0.2.4' >> beta.zone")?;
+    git.commit("moved and changed", "mkdir z; git mv beta.zone z/beta.hosts; echo 'zz A 192.0.2.5' >> z/beta.hosts")?;
+    git.commit("gamma moves, too", "git mv db.gamma.test z/gamma.db; echo 'z A 198.51.100.4' >> z/gamma.db")?;
+
+    let told = server(&scratch.path().join("told"))?;
+    let ran = import(&told, &[], &git.path)?;
+    assert!(ran.code == 0 && ran.err.contains("5 versions, 4 events"), "{ran:?}");
+    assert!(ran.err.contains("zones: beta.test, gamma.test"), "{ran:?}");
+    assert!(ran.err.contains("beta.zone: was db.beta.test, so it still holds beta.test."), "{ran:?}");
+    assert!(events(&told)?.iter().all(|event| event["kind"] == "zone-imported"), "no zone goes");
+
+    // Any of its names is the file's.
+    for (place, file) in ["db.beta.test", "./beta.zone", "z/beta.hosts"].into_iter().enumerate() {
+        let server = server(&scratch.path().join(format!("followed{place}")))?;
+        let ran = import(&server, &["--zone", "delta.test", "--file", file], &git.path)?;
+        assert!(ran.code == 0 && ran.err.contains("5 versions, 3 events"), "{file}: {ran:?}");
+        for (name, at, answer) in
+            [("y", "r1", "192.0.2.3"), ("z", "r1", ""), ("z", "r2", "192.0.2.4"), ("zz", "", "192.0.2.5")]
+        {
+            assert_eq!(dig(&server, &format!("{name}.delta.test"), at)?, answer, "{file} {name} {at}");
+        }
+    }
+    let ran = import(&told, &["--zone", "delta.test", "--file", "nofile"], &git.path)?;
+    assert!(ran.code == 1 && ran.err.contains("no version has a file nofile"), "{ran:?}");
+    let ran = import(
+        &told,
+        &["--zone", "delta.test", "--file", "nofile"],
+        &conn3ction_tests::root().join("tests/data/root-zone"),
+    )?;
+    assert!(ran.code == 1 && ran.err.contains("no version has a file nofile"), "{ran:?}");
+    Ok(())
+}
+
+#[test]
 fn dated_root_zones_become_days_of_history() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let server = server(&scratch.path().join("data"))?;

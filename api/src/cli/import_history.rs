@@ -1,7 +1,7 @@
 //! `conn3ction import-history`: a team's git repository or folder of dated zone files becomes history.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::past::{
     Blobs, Version, dated, git,
-    origins::Origins,
+    origins::{Followed, Origins},
     tree::{Note, Tree},
     wire::{Taken, VersionInput},
 };
@@ -34,7 +34,7 @@ pub(super) struct ImportHistory {
     /// The only zone; without --file, every file whose SOA is this zone's.
     #[arg(long, value_name = "ZONE", conflicts_with = "zones")]
     zone: Option<String>,
-    /// The zone's file.
+    /// The zone's file, by a name that it has or had; in a folder of dated files the name without the date.
     #[arg(long, value_name = "PATH", requires = "zone")]
     file: Option<String>,
     /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone,
@@ -58,7 +58,9 @@ struct Read {
 
 impl ImportHistory {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let origins = self.origins()?;
+        let verb = self.clone();
+        let origins = tokio::task::spawn_blocking(move || verb.origins());
+        let origins = origins.await.map_err(|error| Failure::Usage(error.to_string()))??;
         if self.strict {
             let (verb, origins) = (self.clone(), origins.clone());
             let read = blocking(move || verb.read(origins, |_| true)).await?;
@@ -131,12 +133,25 @@ impl ImportHistory {
         if let Some(zone) = &self.zone {
             let zone = Name::parse_absolute(zone.as_bytes())
                 .map_err(|error| Failure::Usage(format!("--zone {zone}: {error}")))?;
-            return Ok(Origins::One { zone, file: self.file.clone() });
+            let Some(file) = &self.file else { return Ok(Origins::One { zone, file: None }) };
+            let missing = || Failure::NotFound(format!("no version has a file {file}"));
+            let file = self.follow(file.trim_start_matches("./")).map_err(|source| self.fault(source))?;
+            return Ok(Origins::One { zone, file: Some(file.ok_or_else(missing)?) });
         }
         let Some(path) = &self.zones else { return Ok(Origins::Told) };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: shown.clone(), source })?;
         Origins::map(&text).map_err(|(line, fault)| Failure::Usage(format!("{shown}, line {line}: {fault}")))
+    }
+
+    /// The names of the zone's file; `None` if no version has it.
+    fn follow(&self, file: &str) -> io::Result<Option<Followed>> {
+        if git::is_repository(&self.path) {
+            return git::follow(&self.path, file);
+        }
+        let (versions, _) = dated::versions(&self.path)?;
+        let exists = versions.iter().flat_map(|version| &version.files).any(|(path, _)| path == file);
+        Ok(exists.then(|| Followed::new(file.to_owned(), BTreeMap::new())))
     }
 
     /// Reads all versions and hands on those that change something, until `each` says to stop.

@@ -42,6 +42,7 @@ pub fn versions(path: &Path) -> io::Result<(Vec<Version>, Vec<PathBuf>)> {
                 actor: None,
                 reason: None,
                 files: vec![(file, Some(blob))],
+                moved: Vec::new(),
             });
         }
     }

@@ -33,6 +33,19 @@ pub struct Version {
     pub reason: Option<String>,
     /// The files that it changed, each with its new content; `None`: the file is gone.
     pub files: Vec<(String, Option<Blob>)>,
+    /// Those of them that only got another path.
+    pub moved: Vec<Move>,
+}
+
+/// A file that has another path now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The path before.
+    pub from: String,
+    /// The path from now on.
+    pub to: String,
+    /// Its content is the same to the octet.
+    pub whole: bool,
 }
 
 /// The content of a file, by what finds it.

@@ -1,5 +1,7 @@
 //! Which files hold a zone, and which.
 
+use std::collections::BTreeMap;
+
 use conn3ction_schemas::Name;
 
 use crate::http::glob_matches;
@@ -11,13 +13,27 @@ pub enum Origins {
     One {
         /// The apex.
         zone: Name,
-        /// The path in the repository.
-        file: Option<String>,
+        /// The file.
+        file: Option<Followed>,
     },
     /// By a map file; files that nothing matches hold no zone.
     Map(Vec<(String, Option<Name>)>),
     /// By `$ORIGIN`, the SOA's owner or the file's name.
     Told,
+}
+
+/// A file under the names that it has, version by version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    name: String,
+    renamed: BTreeMap<String, String>,
+}
+
+impl Followed {
+    /// A file that is called `name` at first, and otherwise from the versions on that `renamed` has.
+    pub fn new(name: String, renamed: BTreeMap<String, String>) -> Self {
+        Self { name, renamed }
+    }
 }
 
 /// What a path says about its zone.
@@ -43,11 +59,20 @@ impl Origins {
         lines.map(|(number, line)| rule(line).map_err(|fault| (number, fault))).collect::<Result<_, _>>().map(Self::Map)
     }
 
+    /// Goes on to a version, from which on a file may have another name.
+    pub fn reach(&mut self, version: &str) {
+        if let Self::One { file: Some(file), .. } = self
+            && let Some(name) = file.renamed.remove(version)
+        {
+            file.name = name;
+        }
+    }
+
     /// What `path` says.
     pub fn hint(&self, path: &str) -> Hint {
         match self {
             Self::One { zone, file: Some(file) } => {
-                if path == file.trim_start_matches("./") {
+                if path == file.name {
                     Hint::Zone(zone.clone())
                 } else {
                     Hint::None

@@ -14,8 +14,8 @@ use conn3ction_schemas::{
 };
 
 use super::{
-    Blob, Blobs, Version,
-    origins::{Hint, Origins},
+    Blob, Blobs, Move, Version,
+    origins::{Hint, Origins, named},
     wire::{SetVersion, VersionInput, ZoneVersion},
 };
 use crate::{decide, import::unpacked};
@@ -31,6 +31,8 @@ pub struct Tree<B> {
     newest_holds: bool,
     files: BTreeMap<String, Blob>,
     zones: BTreeMap<Name, Held>,
+    /// The zones that names of files told before these were moved.
+    told: BTreeMap<String, Name>,
 }
 
 /// A zone and where it stands.
@@ -64,7 +66,7 @@ enum Found {
 impl<B: Blobs> Tree<B> {
     /// No files yet.
     pub fn new(blobs: B, origins: Origins, newest_holds: bool) -> Self {
-        Self { blobs, origins, newest_holds, files: BTreeMap::new(), zones: BTreeMap::new() }
+        Self { blobs, origins, newest_holds, files: BTreeMap::new(), zones: BTreeMap::new(), told: BTreeMap::new() }
     }
 
     /// Goes on to `version`; `None` if it changes no zone.
@@ -73,6 +75,8 @@ impl<B: Blobs> Tree<B> {
     ///
     /// A file cannot be read.
     pub fn next(&mut self, version: Version, notes: &mut Vec<Note>) -> std::io::Result<Option<VersionInput>> {
+        self.origins.reach(&version.id);
+        version.moved.iter().for_each(|it| self.go_along(it));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let mut names: BTreeSet<String> = BTreeSet::new();
         for (path, blob) in version.files {
@@ -82,7 +86,10 @@ impl<B: Blobs> Tree<B> {
                     touched.insert(path.clone());
                     self.files.insert(path, blob);
                 }
-                None => _ = self.files.remove(&path),
+                None => {
+                    self.files.remove(&path);
+                    self.told.remove(&path);
+                }
             }
         }
         let includers = self.zones.values().filter(|held| !held.includes.is_disjoint(&names));
@@ -121,6 +128,13 @@ impl<B: Blobs> Tree<B> {
                 }
             }
         }
+        for it in &version.moved {
+            if let Some(zone) =
+                self.told.get(&it.to).filter(|zone| found.get(*zone).is_some_and(|held| held.path == it.to))
+            {
+                note(&it.to, format!("was {}, so it still holds {zone}", it.from), false);
+            }
+        }
         // A zone goes with its file, or when its file holds another one now.
         let moved: BTreeSet<&String> = found.values().map(|held| &held.path).collect();
         let gone = self.zones.iter().filter(|(apex, held)| {
@@ -154,15 +168,36 @@ impl<B: Blobs> Tree<B> {
         Ok(Some(VersionInput { id: version.id, time, actor, reason, zones, changes }))
     }
 
+    /// Lets a zone go along with its file, so that it stays what it is where only the file's name told it.
+    fn go_along(&mut self, it: &Move) {
+        if self.origins == Origins::Told {
+            let before = self.told.remove(&it.from).unwrap_or_else(|| named(&it.from));
+            let after = named(&it.to);
+            // A file that was changed, too, may be another zone's, made of a copy; but not where its name says less.
+            let less = after.is_root() || before.to_string().starts_with(&after.to_string());
+            if before != after && (it.whole || less) {
+                self.told.insert(it.to.clone(), before);
+            }
+        }
+        if self.hint(&it.to) != Hint::None {
+            self.zones.values_mut().filter(|held| held.path == it.from).for_each(|held| held.path.clone_from(&it.to));
+        }
+    }
+
+    /// What the path says, or the one that the file had before.
+    fn hint(&self, path: &str) -> Hint {
+        self.told.get(path).map_or_else(|| self.origins.hint(path), |zone| Hint::Perhaps(zone.clone()))
+    }
+
     fn read(&mut self, path: &str) -> std::io::Result<Found> {
-        let (apex, origin) = match self.origins.hint(path) {
+        let (apex, origin) = match self.hint(path) {
             Hint::None => return Ok(Found::NoZone),
             Hint::Zone(zone) => (Some(zone.clone()), zone),
             Hint::Perhaps(zone) if matches!(self.origins, Origins::One { .. }) => (Some(zone.clone()), zone),
             Hint::Perhaps(zone) => (None, zone),
         };
         let Some(text) = self.text(path)? else { return Ok(Found::NoZone) };
-        let sure = matches!(self.origins.hint(path), Hint::Zone(_));
+        let sure = matches!(self.hint(path), Hint::Zone(_));
         if !sure && !text.windows(3).any(|word| word.eq_ignore_ascii_case(b"SOA")) {
             return Ok(Found::NoZone);
         }
