@@ -179,6 +179,53 @@ fn a_map_file_says_which_files_hold_which_zones() -> anyhow::Result<()> {
 }
 
 #[test]
+fn dated_files_include_what_is_beside_them_and_run_on_within_a_day() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let days = scratch.path().join("days");
+    shell(&format!(
+        "mkdir -p {0}/sub && cd {0} && echo notes > notes.txt && echo 'w A 192.0.2.1' > inc.txt
+         zone() {{ printf '$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nv A 192.0.2.%s\n$INCLUDE %s\n' $1 $2; }}
+         zone 1 inc.txt > example.org-20200109-1.zone
+         zone 2 inc.txt > example.org-20200109-2.zone
+         zone 3 inc.txt > example.org-20200109-10.zone
+         # The included file of this date sorts behind the zone; that of the next one changes the zone on its own.
+         zone 1 x/late.txt > sub/a.test-20200201.zone; echo 'w A 192.0.2.2' > sub/late-20200201.txt; echo 'w A 192.0.2.3' > sub/late-20200301.txt
+         # What is missing comes later.
+         zone 1 missing.txt > b.test-20200201.zone; echo 'w A 192.0.2.4' > missing-20200302.txt",
+        days.display()
+    ))?;
+    let server = server(&scratch.path().join("data"))?;
+    let ran = import(&server, &[], &days)?;
+    assert!(ran.code == 0 && ran.err.contains("zones: example.org, a.test, b.test"), "{ran:?}");
+    assert!(
+        ran.err.contains("1 file left out for want of a date such as 2026-01-31 in its name: notes.txt\n"),
+        "{ran:?}"
+    );
+    let sources: Vec<_> =
+        events(&server)?.iter().map(|event| event["source"].as_str().map(|it| it[15..].to_owned())).collect();
+    let expected = [
+        "example.org-20200109-1.zone",
+        "example.org-20200109-2.zone",
+        "example.org-20200109-10.zone",
+        "sub/a.test-20200201.zone",
+        "sub/late-20200301.txt",
+        "missing-20200302.txt",
+    ];
+    assert_eq!(sources, expected.map(|it| Some(it.to_owned())), "{ran:?}");
+    for (name, at, answer) in [
+        ("w.example.org", "r1", "192.0.2.1"),
+        ("v.example.org", "r2", "192.0.2.2"),
+        ("v.example.org", "", "192.0.2.3"),
+        ("w.a.test", "2020-02-02T00:00:00Z", "192.0.2.2"),
+        ("w.a.test", "", "192.0.2.3"),
+        ("w.b.test", "", "192.0.2.4"),
+    ] {
+        assert_eq!(dig(&server, name, at)?, answer, "{name} {at}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_file_that_moves_keeps_its_zone_and_is_followed() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut git = Repository::new(scratch.path().join("git"))?;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -159,13 +159,13 @@ impl ImportHistory {
         if git::is_repository(&self.path) {
             let count = git::count(&self.path)?;
             let tree = Tree::new(git::Objects::new(&self.path)?, origins, false);
-            return walk(tree, git::Commits::new(&self.path)?, count, each);
+            return walk(tree, git::Commits::new(&self.path)?, count, each).map(|(read, _)| read);
         }
         let (versions, left) = dated::versions(&self.path)?;
         let count = versions.len() as u64;
-        let mut read = walk(Tree::new(dated::Files, origins, true), versions.into_iter().map(Ok), count, each)?;
-        read.undated = left.iter().map(|path| shown(&self.path, path)).collect();
-        read.undated.sort();
+        let tree = Tree::new(dated::Files, origins, true);
+        let (mut read, included) = walk(tree, versions.into_iter().map(Ok), count, each)?;
+        read.undated = left.into_iter().filter(|path| !included.contains(path)).collect();
         Ok(read)
     }
 }
@@ -183,16 +183,12 @@ fn broken(failure: Failure) -> Failure {
     }
 }
 
-fn shown(folder: &Path, path: &Path) -> String {
-    path.strip_prefix(folder).unwrap_or(path).display().to_string()
-}
-
 fn walk<B: Blobs>(
     mut tree: Tree<B>,
     versions: impl Iterator<Item = io::Result<Version>>,
     count: u64,
     mut each: impl FnMut(&VersionInput) -> bool,
-) -> io::Result<Read> {
+) -> io::Result<(Read, BTreeSet<String>)> {
     let bar = progress(count);
     let mut read = Read::default();
     for version in versions {
@@ -205,7 +201,7 @@ fn walk<B: Blobs>(
         }
     }
     bar.finish_and_clear();
-    Ok(read)
+    Ok((read, tree.into_included()))
 }
 
 async fn blocking(read: impl FnOnce() -> io::Result<Read> + Send + 'static) -> Result<Read, Failure> {

@@ -136,7 +136,15 @@ fn version(text: &[u8]) -> Option<Version> {
         }
     }
     let time = Timestamp(seconds.saturating_mul(1_000_000));
-    Some(Version { id, time, actor: Some(actor), reason: Some(reason).filter(|it| !it.is_empty()), files, moved })
+    Some(Version {
+        id,
+        time,
+        actor: Some(actor),
+        reason: Some(reason).filter(|it| !it.is_empty()),
+        files,
+        moved,
+        beside: Vec::new(),
+    })
 }
 
 /// The names that a file had: it is called `file` at last, or was at some time. `None`: no commit has it.

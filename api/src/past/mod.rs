@@ -35,6 +35,8 @@ pub struct Version {
     pub files: Vec<(String, Option<Blob>)>,
     /// Those of them that only got another path.
     pub moved: Vec<Move>,
+    /// Files that are there, too, to be included, without being this version's own.
+    pub beside: Vec<(String, Blob)>,
 }
 
 /// A file that has another path now.

@@ -33,6 +33,10 @@ pub struct Tree<B> {
     zones: BTreeMap<Name, Held>,
     /// The zones that names of files told before these were moved.
     told: BTreeMap<String, Name>,
+    /// Files whose zone is left out since they do not parse, with the last parts of what they include.
+    broken: BTreeMap<String, BTreeSet<String>>,
+    /// The files that were included.
+    included: BTreeSet<String>,
 }
 
 /// A zone and where it stands.
@@ -60,13 +64,22 @@ pub struct Note {
 enum Found {
     NoZone,
     Zone(Name, Held, Vec<String>),
-    Broken(Vec<Fault>),
+    Broken(Vec<Fault>, BTreeSet<String>),
 }
 
 impl<B: Blobs> Tree<B> {
     /// No files yet.
     pub fn new(blobs: B, origins: Origins, newest_holds: bool) -> Self {
-        Self { blobs, origins, newest_holds, files: BTreeMap::new(), zones: BTreeMap::new(), told: BTreeMap::new() }
+        Self {
+            blobs,
+            origins,
+            newest_holds,
+            files: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            told: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            included: BTreeSet::new(),
+        }
     }
 
     /// Goes on to `version`; `None` if it changes no zone.
@@ -79,6 +92,7 @@ impl<B: Blobs> Tree<B> {
         version.moved.iter().for_each(|it| self.go_along(it));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let mut names: BTreeSet<String> = BTreeSet::new();
+        self.files.extend(version.beside);
         for (path, blob) in version.files {
             names.insert(last_part(&path).to_owned());
             match blob {
@@ -93,20 +107,24 @@ impl<B: Blobs> Tree<B> {
             }
         }
         let includers = self.zones.values().filter(|held| !held.includes.is_disjoint(&names));
-        touched.extend(includers.map(|held| held.path.clone()).filter(|path| self.files.contains_key(path)));
+        let includers = includers.map(|held| &held.path);
+        let broken = self.broken.iter().filter(|(_, includes)| !includes.is_disjoint(&names)).map(|(path, _)| path);
+        touched.extend(includers.chain(broken).filter(|path| self.files.contains_key(*path)).cloned());
 
         let mut note = |path: &str, detail: String, skipped| {
             notes.push(Note { version: version.id.clone(), path: path.to_owned(), detail, skipped });
         };
         let mut found: BTreeMap<Name, Held> = BTreeMap::new();
         for path in touched {
+            self.broken.remove(&path);
             match self.read(&path)? {
                 Found::NoZone => {
                     if let Some((zone, _)) = self.zones.iter().find(|(_, held)| held.path == path) {
                         note(&path, format!("no SOA record any more; {zone} stays as it was"), true);
                     }
                 }
-                Found::Broken(faults) => {
+                Found::Broken(faults, includes) => {
+                    self.broken.insert(path.clone(), includes);
                     let more = faults.len().saturating_sub(TOLD);
                     for fault in faults.into_iter().take(TOLD) {
                         note(&path, fault.to_string(), true);
@@ -168,6 +186,11 @@ impl<B: Blobs> Tree<B> {
         Ok(Some(VersionInput { id: version.id, time, actor, reason, zones, changes }))
     }
 
+    /// The files that zones included, of all versions.
+    pub fn into_included(self) -> BTreeSet<String> {
+        self.included
+    }
+
     /// Lets a zone go along with its file, so that it stays what it is where only the file's name told it.
     fn go_along(&mut self, it: &Move) {
         if self.origins == Origins::Told {
@@ -212,6 +235,7 @@ impl<B: Blobs> Tree<B> {
                 asked.borrow_mut().insert(last_part(name).to_owned());
                 let mut files = files.borrow_mut();
                 let found = files.included(&from, name).ok_or_else(|| format!("no file {name} in this version"))?;
+                files.included.insert(found.clone());
                 match files.text(&found) {
                     Ok(Some(text)) => Ok(Box::new(Cursor::new(text)) as Box<dyn BufRead>),
                     Ok(None) => Err(format!("{found} is too large")),
@@ -242,7 +266,7 @@ impl<B: Blobs> Tree<B> {
             return Ok(Found::NoZone);
         };
         if !faults.is_empty() {
-            return Ok(Found::Broken(faults));
+            return Ok(Found::Broken(faults, includes.take()));
         }
         let mut warnings: Vec<String> =
             split.iter().map(|line| format!("line {line}: a text of over 255 octets, split")).collect();
@@ -255,15 +279,16 @@ impl<B: Blobs> Tree<B> {
             inside
         });
         match Zone::assemble(&apex, records.into_iter().map(Ok)) {
-            Err(faults) => Ok(Found::Broken(faults)),
+            Err(faults) => Ok(Found::Broken(faults, includes.take())),
             Ok(zone) => {
                 let has = |rtype| zone.sets.iter().any(|set| set.owner == apex && set.key == SetKey::of(rtype));
                 if let Some(rtype) = [RecordType::SOA, RecordType::NS].into_iter().find(|rtype| !has(*rtype)) {
                     let detail = format!("no {rtype} at {apex}, which a whole zone needs");
-                    return Ok(Found::Broken(vec![Fault { file: None, line: 1, column: 1, detail }]));
+                    let fault = Fault { file: None, line: 1, column: 1, detail };
+                    return Ok(Found::Broken(vec![fault], includes.take()));
                 }
                 warnings.extend(zone.warnings.iter().map(ToString::to_string));
-                let includes = includes.borrow().clone();
+                let includes = includes.take();
                 Ok(Found::Zone(apex, Held { path: path.to_owned(), zone, includes }, warnings))
             }
         }
