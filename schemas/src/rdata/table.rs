@@ -115,6 +115,11 @@ pub(super) fn is_text(rtype: RecordType) -> bool {
     row(rtype).is_some_and(|row| matches!(row.fields, [(_, Texts)]))
 }
 
+/// Whether the type may be written as one quoted text.
+pub(crate) fn is_one_text(rtype: RecordType) -> bool {
+    row(rtype).is_some_and(|row| matches!(row.fields, [(_, Text | Texts)]))
+}
+
 /// Where the target of valid rdata starts.
 pub(super) fn target_offset(rtype: RecordType, wire: &[u8]) -> Option<usize> {
     let row = row(rtype).filter(|row| row.target)?;
