@@ -300,16 +300,17 @@ fn dated_root_zones_become_days_of_history() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A repository whose `commits` change `zones` in turn, the first one all of them.
+/// A repository whose `commits` change `zones` in turn, the first one all of them, with more octets than sockets hold.
 fn long_history(path: &Path, zones: &[&str], commits: usize) -> anyhow::Result<()> {
     let mut script = String::new();
+    let ballast = format!(" {:0250}", 0).repeat(32);
     for number in 0..commits {
         let time = 1_577_836_800 + number;
         script.push_str(&format!("commit refs/heads/main\ncommitter Ann <ann@example> {time} +0000\ndata 1\nc\n"));
         for (place, zone) in zones.iter().enumerate().filter(|(place, _)| number == 0 || number % zones.len() == *place)
         {
             let text = format!(
-                "@ 60 SOA ns h {} 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nw{} A 192.0.2.2\n",
+                "@ 60 SOA ns h {} 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nw{} A 192.0.2.2\nt TXT {number}{ballast}\n",
                 100 + number % 7,
                 number / 3
             );
