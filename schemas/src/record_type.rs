@@ -18,11 +18,12 @@ macro_rules! record_types {
 }
 
 record_types! {
-    A = 1, NS = 2, CNAME = 5, SOA = 6, PTR = 12, HINFO = 13, MX = 15, TXT = 16, RP = 17, AFSDB = 18, AAAA = 28,
-    LOC = 29, SRV = 33, NAPTR = 35, KX = 36, CERT = 37, DNAME = 39, OPT = 41, APL = 42, DS = 43, SSHFP = 44,
-    RRSIG = 46, NSEC = 47, DNSKEY = 48, DHCID = 49, NSEC3 = 50, NSEC3PARAM = 51, TLSA = 52, SMIMEA = 53,
-    CDS = 59, CDNSKEY = 60, OPENPGPKEY = 61, CSYNC = 62, ZONEMD = 63, SVCB = 64, HTTPS = 65, SPF = 99,
-    EUI48 = 108, EUI64 = 109, TKEY = 249, TSIG = 250, IXFR = 251, AXFR = 252, ANY = 255, URI = 256, CAA = 257,
+    A = 1, NS = 2, CNAME = 5, SOA = 6, MB = 7, MG = 8, MR = 9, PTR = 12, HINFO = 13, MINFO = 14, MX = 15, TXT = 16,
+    RP = 17, AFSDB = 18, X25 = 19, RT = 21, KEY = 25, PX = 26, GPOS = 27, AAAA = 28, LOC = 29, SRV = 33, NAPTR = 35,
+    KX = 36, CERT = 37, DNAME = 39, OPT = 41, APL = 42, DS = 43, SSHFP = 44, RRSIG = 46, NSEC = 47, DNSKEY = 48,
+    DHCID = 49, NSEC3 = 50, NSEC3PARAM = 51, TLSA = 52, SMIMEA = 53, CDS = 59, CDNSKEY = 60, OPENPGPKEY = 61,
+    CSYNC = 62, ZONEMD = 63, SVCB = 64, HTTPS = 65, SPF = 99, L32 = 105, LP = 107, EUI48 = 108, EUI64 = 109,
+    TKEY = 249, TSIG = 250, IXFR = 251, AXFR = 252, ANY = 255, URI = 256, CAA = 257, AVC = 258, TA = 32768, DLV = 32769,
 }
 
 impl RecordType {

@@ -68,3 +68,17 @@ fn each_type_prints_as_bind_and_ldns_print_it_and_they_read_our_print_as_the_ori
     shell(&format!("kzonecheck -d off -o example. {}", print.display()))?;
     Ok(())
 }
+
+#[test]
+fn types_that_few_know_print_as_bind_prints_them() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let original = root().join("tests/data/types/rare.zone");
+    let server = Conn3ction::start(scratch.path(), &["--zones", "", "--ledger", "memory"])?;
+    let imported = server.cli(&["import", "example.", original.to_str().expect("UTF-8")])?;
+    assert_eq!(imported.code, 0, "{imported:?}");
+    let exported = server.cli(&["export", "example."])?;
+    assert_same("our print is BIND's", &records(&exported.out), &bind(&original)?, &[]);
+    let asked = shell(&format!("dig @127.0.0.1 -p {} +short px.example PX", server.dns.port()))?;
+    assert_eq!(asked, "65535 foo. bar.example.\n");
+    Ok(())
+}

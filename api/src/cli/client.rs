@@ -255,7 +255,8 @@ impl Client {
         self.once(|| request().header("content-type", "text/dns").body(body())).await
     }
 
-    /// Sends the lines of a history as they are read, once: a history that broke off cannot be sent again.
+    /// Sends the lines of a history as they are read, once: one that broke off has to be read again from its
+    /// beginning.
     pub(super) async fn send_history(&self, lines: reqwest::Body) -> Result<Response, Failure> {
         let url = self.url(&["history"], &[("dry_run", self.global.dry_run.then_some("true"))]);
         self.send(self.http.post(url).header("content-type", "application/x-ndjson").body(lines)).await

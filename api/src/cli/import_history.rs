@@ -1,9 +1,13 @@
 //! `conn3ction import-history`: a team's git repository or folder of dated zone files becomes history.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use conn3ction_schemas::Name;
@@ -15,7 +19,7 @@ use super::{
 };
 use crate::past::{
     Blobs, Version, dated, git,
-    origins::Origins,
+    origins::{Followed, Origins},
     tree::{Note, Tree},
     wire::{Taken, VersionInput},
 };
@@ -30,10 +34,11 @@ pub(super) struct ImportHistory {
     /// The only zone; without --file, every file whose SOA is this zone's.
     #[arg(long, value_name = "ZONE", conflicts_with = "zones")]
     zone: Option<String>,
-    /// The zone's file.
+    /// The zone's file, by a name that it has or had; in a folder of dated files the name without the date.
     #[arg(long, value_name = "PATH", requires = "zone")]
     file: Option<String>,
-    /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone.
+    /// A file of lines `GLOB ORIGIN` that says which files hold which zones; the last match wins, `-` is no zone,
+    /// `*` stands for anything.
     /// Without it, $ORIGIN, the SOA or the file's name tells.
     #[arg(long, value_name = "MAPFILE")]
     zones: Option<PathBuf>,
@@ -53,7 +58,9 @@ struct Read {
 
 impl ImportHistory {
     pub(super) async fn run(&self, client: &Client, printer: &Printer) -> Result<(), Failure> {
-        let origins = self.origins()?;
+        let verb = self.clone();
+        let origins = tokio::task::spawn_blocking(move || verb.origins());
+        let origins = origins.await.map_err(|error| Failure::Usage(error.to_string()))??;
         if self.strict {
             let (verb, origins) = (self.clone(), origins.clone());
             let read = blocking(move || verb.read(origins, |_| true)).await?;
@@ -75,8 +82,12 @@ impl ImportHistory {
                 line.is_ok_and(|line| sender.blocking_send(line.into()).is_ok())
             })
         });
-        let lines = futures::stream::unfold(receiver, |mut receiver| async move {
-            Some((Ok::<_, io::Error>(receiver.recv().await?), receiver))
+        let began = Arc::new(AtomicBool::new(false));
+        let begins = began.clone();
+        let lines = futures::stream::unfold((receiver, begins), |(mut receiver, begins)| async move {
+            let line = receiver.recv().await?;
+            begins.store(true, Ordering::Relaxed);
+            Some((Ok::<_, io::Error>(line), (receiver, begins)))
         });
         // A dry run goes the same way, for only the server knows which zones have a past already.
         let sent = client.send_history(reqwest::Body::wrap_stream(lines)).await;
@@ -86,11 +97,12 @@ impl ImportHistory {
         };
         let read = read.map_err(|source| self.fault(source))?;
         tell(printer, &read);
-        let response = sent?;
+        let response = sent.map_err(|failure| if began.load(Ordering::Relaxed) { broken(failure) } else { failure })?;
         let settled = client.settled(&response).await?;
         let taken: Taken = client.decode(response).await?;
+        let already = taken.already.map(|count| format!(", {count} were there already")).unwrap_or_default();
         if client.global.dry_run {
-            printer.note(&format!("{} of {} versions would become events", taken.events, read.versions));
+            printer.note(&format!("{} of {} versions would become events{already}", taken.events, read.versions));
             return Ok(());
         }
         if printer.for_programs() {
@@ -103,7 +115,7 @@ impl ImportHistory {
             _ => String::new(),
         };
         printer.note(&format!(
-            "{} versions, {} events{place}, {} left out; zones: {}{}",
+            "{} versions, {} events{place}{already}, {} left out; zones: {}{}",
             read.versions,
             taken.events,
             skipped.len(),
@@ -121,12 +133,25 @@ impl ImportHistory {
         if let Some(zone) = &self.zone {
             let zone = Name::parse_absolute(zone.as_bytes())
                 .map_err(|error| Failure::Usage(format!("--zone {zone}: {error}")))?;
-            return Ok(Origins::One { zone, file: self.file.clone() });
+            let Some(file) = &self.file else { return Ok(Origins::One { zone, file: None }) };
+            let missing = || Failure::NotFound(format!("no version has a file {file}"));
+            let file = self.follow(file.trim_start_matches("./")).map_err(|source| self.fault(source))?;
+            return Ok(Origins::One { zone, file: Some(file.ok_or_else(missing)?) });
         }
         let Some(path) = &self.zones else { return Ok(Origins::Told) };
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: shown.clone(), source })?;
-        Origins::map(&text).map_err(|line| Failure::Usage(format!("{shown}, line {line}: expected GLOB ORIGIN")))
+        Origins::map(&text).map_err(|(line, fault)| Failure::Usage(format!("{shown}, line {line}: {fault}")))
+    }
+
+    /// The names of the zone's file; `None` if no version has it.
+    fn follow(&self, file: &str) -> io::Result<Option<Followed>> {
+        if git::is_repository(&self.path) {
+            return git::follow(&self.path, file);
+        }
+        let (versions, _) = dated::versions(&self.path)?;
+        let exists = versions.iter().flat_map(|version| &version.files).any(|(path, _)| path == file);
+        Ok(exists.then(|| Followed::new(file.to_owned(), BTreeMap::new())))
     }
 
     /// Reads all versions and hands on those that change something, until `each` says to stop.
@@ -134,19 +159,28 @@ impl ImportHistory {
         if git::is_repository(&self.path) {
             let count = git::count(&self.path)?;
             let tree = Tree::new(git::Objects::new(&self.path)?, origins, false);
-            return walk(tree, git::Commits::new(&self.path)?, count, each);
+            return walk(tree, git::Commits::new(&self.path)?, count, each).map(|(read, _)| read);
         }
         let (versions, left) = dated::versions(&self.path)?;
         let count = versions.len() as u64;
-        let mut read = walk(Tree::new(dated::Files, origins, true), versions.into_iter().map(Ok), count, each)?;
-        read.undated = left.iter().map(|path| shown(&self.path, path)).collect();
-        read.undated.sort();
+        let tree = Tree::new(dated::Files, origins, true);
+        let (mut read, included) = walk(tree, versions.into_iter().map(Ok), count, each)?;
+        read.undated = left.into_iter().filter(|path| !included.contains(path)).collect();
         Ok(read)
     }
 }
 
-fn shown(folder: &Path, path: &Path) -> String {
-    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+/// What broke off while lines were sent, with the way on.
+fn broken(failure: Failure) -> Failure {
+    const WAY: &str = "; the same command goes on where it broke off";
+    match failure {
+        Failure::Unreachable(detail) => Failure::Unreachable(detail + WAY),
+        Failure::Refused(mut problem) if problem.status >= 500 => {
+            problem.detail.push_str(WAY);
+            Failure::Refused(problem)
+        }
+        failure => failure,
+    }
 }
 
 fn walk<B: Blobs>(
@@ -154,7 +188,7 @@ fn walk<B: Blobs>(
     versions: impl Iterator<Item = io::Result<Version>>,
     count: u64,
     mut each: impl FnMut(&VersionInput) -> bool,
-) -> io::Result<Read> {
+) -> io::Result<(Read, BTreeSet<String>)> {
     let bar = progress(count);
     let mut read = Read::default();
     for version in versions {
@@ -167,7 +201,7 @@ fn walk<B: Blobs>(
         }
     }
     bar.finish_and_clear();
-    Ok(read)
+    Ok((read, tree.into_included()))
 }
 
 async fn blocking(read: impl FnOnce() -> io::Result<Read> + Send + 'static) -> Result<Read, Failure> {

@@ -1,6 +1,10 @@
 //! `POST /history`: zones with their past, one version a line.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Json,
@@ -11,7 +15,7 @@ use axum::{
 };
 use conn3ction_ledger::committer::{Outcome, SubmitError};
 use conn3ction_schemas::{
-    Revision,
+    Name, Revision,
     event::{Actor, Auth, DraftBody},
 };
 use futures::{StreamExt, future::BoxFuture};
@@ -26,8 +30,12 @@ use super::{
     writing,
 };
 use crate::{
-    decide::{Command, Envelope, Intent, Live, MAX_DELTAS, MAX_OCTETS, Refusal, octets, planned::Planned},
+    decide::{
+        BadItem, Command, Envelope, Intent, Live, MAX_DELTAS, MAX_OCTETS, Refusal, RefusalKind, octets,
+        planned::Planned,
+    },
     past::{
+        stored::{self, Other, Stored},
         take::{Past, Taking},
         wire::{Taken, VersionInput},
     },
@@ -38,6 +46,11 @@ use crate::{
 const MAX_LINE: usize = 256 << 20;
 /// Versions submitted and not yet stored; the committer stores them together.
 const IN_FLIGHT: usize = 128;
+
+/// Octets of the ledger read at once.
+const READ_OCTETS: usize = 1 << 20;
+/// How long an import of the same zones may take to end: one that broke off still stores what it had sent.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 type Submitted = BoxFuture<'static, Result<Outcome, SubmitError<Refusal>>>;
 
@@ -51,18 +64,24 @@ pub(super) async fn take(
     let mut lines = Lines { body: request.into_body().into_data_stream(), buffer: Vec::new(), over: false };
     let mut import = Import {
         past: Past::new(node.importing.clone()),
+        stored: None,
         waiting: VecDeque::new(),
         taken: Taken::default(),
         node: node.clone(),
         caller,
+        dry_run,
     };
-    let outcome = import.run(&mut lines, dry_run).await;
-    // The answer to a client that still sends would be lost: it is told when it listens.
-    while let Ok(Some(_)) = lines.piece().await {}
-    outcome?;
-    let mut taken = std::mem::take(&mut import.taken);
-    taken.zones = import.past.zones().map(conn3ction_schemas::Name::without_dot).collect();
-    drop(import);
+    // A task, because a handler ends with its connection: the zones are held until all that was sent is stored.
+    let task = tokio::spawn(async move {
+        let outcome = import.run(&mut lines).await;
+        let zones = import.past.zones().map(Name::without_dot).collect();
+        let taken = Taken { zones, ..std::mem::take(&mut import.taken) };
+        drop(import);
+        // The answer to a client that still sends would be lost: it is told when it listens.
+        while let Ok(Some(_)) = lines.piece().await {}
+        outcome.map(|()| taken)
+    });
+    let taken = task.await.map_err(|_| Problem::new(ProblemKind::Internal, "the import broke off"))??;
     let last = Revision(taken.last.unwrap_or_default());
     node.shown(last).await?;
     let status = if taken.last.is_some() { StatusCode::CREATED } else { StatusCode::OK };
@@ -78,46 +97,93 @@ struct Import {
     node: Shared,
     caller: Caller,
     past: Past,
+    /// What the ledger had before; read when a zone turns out to have a past.
+    stored: Option<Stored>,
     waiting: VecDeque<Submitted>,
     taken: Taken,
+    dry_run: bool,
 }
 
 impl Import {
-    async fn run(&mut self, lines: &mut Lines, dry_run: bool) -> Result<(), Problem> {
+    /// Takes all lines. When it returns, whatever was submitted is stored or refused.
+    async fn run(&mut self, lines: &mut Lines) -> Result<(), Problem> {
+        let sent = self.take_lines(lines).await;
+        let mut settled = Ok(());
+        while !self.waiting.is_empty() {
+            settled = settled.and(self.settle(0).await);
+        }
+        sent.and(settled)?;
+        match self.past.zones().next() {
+            // All of it is there: what the same command is told that was given twice.
+            Some(zone) if self.taken.events == 0 && self.taken.already.is_some() => Err(has_a_past(zone).into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn take_lines(&mut self, lines: &mut Lines) -> Result<(), Problem> {
         let mut number = 0;
         while let Some(line) = lines.next().await? {
             number += 1;
             let version: VersionInput = serde_json::from_slice(&line)
                 .map_err(|error| Problem::new(ProblemKind::Malformed, format!("line {number}: {error}")))?;
-            let taking = match self.past.take(number, &version) {
-                Ok(taking) => taking,
-                Err(refusal) => {
-                    // What was taken before stays: it is told after it is stored.
-                    self.settle(0).await?;
-                    return Err(refusal.into());
-                }
-            };
-            if dry_run {
-                let state = Live::new(self.node.store.now());
-                if let Some(refusal) = Refusal::of(taking.planned.older(&state)) {
-                    return Err(refusal.into());
-                }
+            self.wait_for_another(&version).await;
+            let taking = self.past.take(number, &version)?;
+            if self.is_stored(&version, &taking).await? {
+                *self.taken.already.get_or_insert_default() += 1;
+                continue;
+            }
+            if self.dry_run {
                 self.taken.events += 1;
                 continue;
             }
+            let begins = taking.begins;
             let mut submitted = self.submit(&version, taking).await?;
             // The first poll puts it in the queue, behind the version before.
             match futures::poll!(&mut submitted) {
                 std::task::Poll::Ready(outcome) => self.note(outcome).await?,
                 std::task::Poll::Pending => self.waiting.push_back(submitted),
             }
-            self.settle(IN_FLIGHT).await?;
+            // Nothing may be on its way behind a version that is refused because its zone is there.
+            self.settle(if begins { 0 } else { IN_FLIGHT }).await?;
         }
-        self.settle(0).await
+        Ok(())
+    }
+
+    /// An import of the same zones that broke off is about to end.
+    async fn wait_for_another(&mut self, version: &VersionInput) {
+        let until = Instant::now() + ENDS_WITHIN;
+        while self.past.is_held_up(version) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether the version is in the ledger already, so that the history goes on behind it.
+    ///
+    /// # Errors
+    ///
+    /// A zone has a past that is not this one.
+    async fn is_stored(&mut self, version: &VersionInput, taking: &Taking) -> Result<bool, Problem> {
+        let mut older = Vec::new();
+        if taking.begins {
+            self.node.shown(self.node.head_known()).await?;
+            older = taking.planned.older(&Live::new(self.node.store.now()));
+        }
+        if self.stored.is_none() && !older.is_empty() {
+            self.stored = Some(read_stored(&self.node).await?);
+        }
+        let met = match &mut self.stored {
+            Some(stored) => stored.meets(&version.id, taking.deltas.len() as u64, &taking.serials),
+            None => Ok(false),
+        };
+        match met {
+            Ok(true) => Ok(true),
+            Ok(false) => Refusal::of(older).map_or(Ok(false), |refusal| Err(refusal.into())),
+            Err(Other(zone)) => Err(has_a_past(&zone).into()),
+        }
     }
 
     async fn submit(&mut self, version: &VersionInput, taking: Taking) -> Result<Submitted, Problem> {
-        let Taking { planned, deltas } = taking;
+        let Taking { planned, deltas, .. } = taking;
         let body = if deltas.len() > MAX_DELTAS || octets(&deltas) > MAX_OCTETS {
             let producing = deltas.clone();
             let staged = plan::stage(&self.node.ledger, move |sink| producing.iter().for_each(sink)).await;
@@ -133,7 +199,7 @@ impl Import {
         let envelope = Envelope {
             event_id: Uuid::now_v7(),
             actor,
-            source: format!("import-history:{}", cut(&version.id, 256)),
+            source: stored::source(&version.id),
             request_id: self.caller.request_id.clone(),
             idempotency: None,
             reason: version.reason.as_deref().map(|reason| cut(reason, 4096)),
@@ -164,6 +230,23 @@ impl Import {
         self.taken.last = self.taken.last.max(Some(revision));
         Ok(())
     }
+}
+
+/// The events that the ledger has now.
+async fn read_stored(node: &Shared) -> Result<Stored, Problem> {
+    let head = node.ledger.head().await.map_err(|error| node.read_fault(&error))?;
+    let (mut stored, mut at) = (Stored::default(), Revision::ZERO);
+    while at < head.revision {
+        let events = node.read_events(at, READ_OCTETS).await?;
+        let Some(last) = events.last() else { break };
+        at = last.revision();
+        events.iter().for_each(|event| stored.note(&event.header));
+    }
+    Ok(stored)
+}
+
+fn has_a_past(zone: &Name) -> Refusal {
+    Refusal::one(BadItem::at(RefusalKind::ZoneExists, "", format!("{zone} has a past in this ledger already")))
 }
 
 /// At most `octets` of `text`, whole characters.

@@ -1,6 +1,7 @@
 //! The versions of a git repository: the commits of its first-parent line, the oldest first.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -8,7 +9,7 @@ use std::{
 
 use conn3ction_schemas::Timestamp;
 
-use super::{Blob, Blobs, Version};
+use super::{Blob, Blobs, Move, Version, origins::Followed};
 
 /// Octets that stand between the parts of what `git log` prints, and in no file name that we could use.
 const COMMIT: u8 = 0x01;
@@ -58,7 +59,7 @@ impl Commits {
     pub fn new(path: &Path) -> io::Result<Self> {
         let mut child = git(path)
             .args(["-c", "log.showRoot=true", "-c", "log.showSignature=false", "log", "--first-parent", "--reverse"])
-            .args(["-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-color", "--encoding=UTF-8", FORMAT])
+            .args(["-m", "--raw", "-z", "--no-abbrev", "--find-renames", "--no-color", "--encoding=UTF-8", FORMAT])
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()?;
@@ -114,15 +115,20 @@ fn version(text: &[u8]) -> Option<Version> {
     let id = fields.next()?.to_owned();
     let seconds: i64 = fields.next()?.parse().ok()?;
     let (actor, reason) = (fields.next()?.to_owned(), fields.next()?.trim().to_owned());
-    let mut files = Vec::new();
+    let (mut files, mut moved) = (Vec::new(), Vec::new());
     let mut words =
         text[end + 1..].split(|octet| *octet == 0).map(<[u8]>::trim_ascii_start).filter(|it| !it.is_empty());
     while let Some(word) = words.next() {
-        // `:OLD-MODE NEW-MODE OLD-ID NEW-ID STATUS`, then the path.
+        // `:OLD-MODE NEW-MODE OLD-ID NEW-ID STATUS`, then the path; with status R the old path, then the new one.
         let word = std::str::from_utf8(word).ok()?.strip_prefix(':')?;
         let mut parts = word.split(' ').skip(1);
-        let (mode, _, id) = (parts.next()?, parts.next()?, parts.next()?);
-        let path = String::from_utf8_lossy(words.next()?).into_owned();
+        let (mode, old, id, status) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let mut path = String::from_utf8_lossy(words.next()?).into_owned();
+        if status.starts_with('R') {
+            let from = std::mem::replace(&mut path, String::from_utf8_lossy(words.next()?).into_owned());
+            moved.push(Move { from: from.clone(), to: path.clone(), whole: old == id });
+            files.push((from, None));
+        }
         match mode {
             "160000" => {}
             "000000" => files.push((path, None)),
@@ -130,7 +136,57 @@ fn version(text: &[u8]) -> Option<Version> {
         }
     }
     let time = Timestamp(seconds.saturating_mul(1_000_000));
-    Some(Version { id, time, actor: Some(actor), reason: Some(reason).filter(|it| !it.is_empty()), files })
+    Some(Version {
+        id,
+        time,
+        actor: Some(actor),
+        reason: Some(reason).filter(|it| !it.is_empty()),
+        files,
+        moved,
+        beside: Vec::new(),
+    })
+}
+
+/// The names that a file had: it is called `file` at last, or was at some time. `None`: no commit has it.
+///
+/// # Errors
+///
+/// What git says.
+pub fn follow(path: &Path, file: &str) -> io::Result<Option<Followed>> {
+    let mut moves: Vec<(String, Vec<Move>)> = Vec::new();
+    let (mut exists, mut last) = (false, None);
+    for version in Commits::new(path)? {
+        let version = version?;
+        for (path, blob) in &version.files {
+            if path == file {
+                exists = blob.is_some();
+            }
+        }
+        if exists {
+            last = Some(moves.len());
+        }
+        moves.push((version.id, version.moved));
+    }
+    Ok(last.map(|last| {
+        let (before, after) = moves.split_at(last + 1);
+        let mut renamed = BTreeMap::new();
+        let mut name = file;
+        for (id, moves) in before.iter().rev() {
+            if let Some(it) = moves.iter().find(|it| it.to == name) {
+                renamed.insert(id.clone(), it.to.clone());
+                name = &it.from;
+            }
+        }
+        let first = name.to_owned();
+        name = file;
+        for (id, moves) in after {
+            if let Some(it) = moves.iter().find(|it| it.from == name) {
+                renamed.insert(id.clone(), it.to.clone());
+                name = &it.to;
+            }
+        }
+        Followed::new(first, renamed)
+    }))
 }
 
 /// A running `git cat-file --batch`.
@@ -190,15 +246,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_git_log_prints_is_read_with_files_that_come_change_and_go() {
+    fn what_git_log_prints_is_read_with_files_that_come_change_move_and_go() {
         let text = "0a1b\x021500000000\x02Ann <ann@example>\x02Move api\n\nCHG-1 \x01 odd\n\x03\0\
             :100644 100644 11 22 M\0zones/a.zone\0:100644 000000 33 00 D\0b\0:000000 120000 00 44 A\0c\0\
-            :000000 160000 00 55 A\0sub\0";
+            :000000 160000 00 55 A\0sub\0:100644 100644 66 66 R100\0old\0new\0:100644 100644 77 78 R090\0d\0e\0";
         let version = version(text.as_bytes()).expect("a version");
         assert_eq!((version.id.as_str(), version.time), ("0a1b", Timestamp(1_500_000_000_000_000)));
         assert_eq!(version.reason.as_deref(), Some("Move api\n\nCHG-1 \x01 odd"));
         let blob = |id: &str, link| Some(Blob { id: id.into(), link });
-        let files = [("zones/a.zone", blob("22", false)), ("b", None), ("c", blob("44", true))];
+        let files = [
+            ("zones/a.zone", blob("22", false)),
+            ("b", None),
+            ("c", blob("44", true)),
+            ("old", None),
+            ("new", blob("66", false)),
+            ("d", None),
+            ("e", blob("78", false)),
+        ];
         assert_eq!(version.files, files.map(|(path, blob)| (path.to_owned(), blob)));
+        let moved = |from: &str, to: &str, whole| Move { from: from.into(), to: to.into(), whole };
+        assert_eq!(version.moved, [moved("old", "new", true), moved("d", "e", false)]);
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! The command line reads the versions ([`git`], [`dated`]), finds the zones in each ([`tree`], [`origins`]) and sends
 //! one line of JSON for each that changes something ([`wire`]). The server takes the lines one by one: [`take::Past`] is
-//! pure and makes a planned event of each; [`Importing`] keeps everybody else's hands off these zones meanwhile.
+//! pure and makes a planned event of each, [`stored::Stored`] knows those that are there since an import broke off, and
+//! [`Importing`] keeps everybody else's hands off these zones meanwhile.
 
 pub mod dated;
 pub mod git;
 pub mod origins;
+pub mod stored;
 pub mod take;
 pub mod tree;
 pub mod wire;
@@ -31,6 +33,21 @@ pub struct Version {
     pub reason: Option<String>,
     /// The files that it changed, each with its new content; `None`: the file is gone.
     pub files: Vec<(String, Option<Blob>)>,
+    /// Those of them that only got another path.
+    pub moved: Vec<Move>,
+    /// Files that are there, too, to be included, without being this version's own.
+    pub beside: Vec<(String, Blob)>,
+}
+
+/// A file that has another path now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The path before.
+    pub from: String,
+    /// The path from now on.
+    pub to: String,
+    /// Its content is the same to the octet.
+    pub whole: bool,
 }
 
 /// The content of a file, by what finds it.

@@ -1,5 +1,7 @@
 //! Which files hold a zone, and which.
 
+use std::collections::BTreeMap;
+
 use conn3ction_schemas::Name;
 
 use crate::http::glob_matches;
@@ -11,13 +13,27 @@ pub enum Origins {
     One {
         /// The apex.
         zone: Name,
-        /// The path in the repository.
-        file: Option<String>,
+        /// The file.
+        file: Option<Followed>,
     },
     /// By a map file; files that nothing matches hold no zone.
     Map(Vec<(String, Option<Name>)>),
     /// By `$ORIGIN`, the SOA's owner or the file's name.
     Told,
+}
+
+/// A file under the names that it has, version by version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    name: String,
+    renamed: BTreeMap<String, String>,
+}
+
+impl Followed {
+    /// A file that is called `name` at first, and otherwise from the versions on that `renamed` has.
+    pub fn new(name: String, renamed: BTreeMap<String, String>) -> Self {
+        Self { name, renamed }
+    }
 }
 
 /// What a path says about its zone.
@@ -36,29 +52,27 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// The number of the line that is none.
-    pub fn map(text: &str) -> Result<Self, usize> {
-        let mut rules = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (glob, origin) = line.rsplit_once(char::is_whitespace).ok_or(number + 1)?;
-            let origin = match origin {
-                "-" => None,
-                name => Some(Name::parse_absolute(name.as_bytes()).map_err(|_| number + 1)?),
-            };
-            rules.push((glob.trim_end().to_owned(), origin));
+    /// The number of the line that is none, and why.
+    pub fn map(text: &str) -> Result<Self, (usize, String)> {
+        let lines = (1..).zip(text.lines().map(str::trim));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        lines.map(|(number, line)| rule(line).map_err(|fault| (number, fault))).collect::<Result<_, _>>().map(Self::Map)
+    }
+
+    /// Goes on to a version, from which on a file may have another name.
+    pub fn reach(&mut self, version: &str) {
+        if let Self::One { file: Some(file), .. } = self
+            && let Some(name) = file.renamed.remove(version)
+        {
+            file.name = name;
         }
-        Ok(Self::Map(rules))
     }
 
     /// What `path` says.
     pub fn hint(&self, path: &str) -> Hint {
         match self {
             Self::One { zone, file: Some(file) } => {
-                if path == file.trim_start_matches("./") {
+                if path == file.name {
                     Hint::Zone(zone.clone())
                 } else {
                     Hint::None
@@ -77,6 +91,20 @@ impl Origins {
             Self::Told => Hint::Perhaps(named(path)),
         }
     }
+}
+
+/// A line of a map file. A glob that would fit no file, or another than was meant, is a fault.
+fn rule(line: &str) -> Result<(String, Option<Name>), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [glob, origin] = words[..] else { return Err("expected GLOB ORIGIN".into()) };
+    if glob.contains(['?', '[', ']', '{', '}']) {
+        return Err(format!("`{glob}`: in a glob only `*` stands for something else"));
+    }
+    let origin = match origin {
+        "-" => None,
+        name => Some(Name::parse_absolute(name.as_bytes()).map_err(|error| format!("`{name}` is no ORIGIN: {error}"))?),
+    };
+    Ok((glob.to_owned(), origin))
 }
 
 /// The zone that a file's name tells: `db.example.org`, `example.org.zone`.
@@ -108,7 +136,11 @@ mod tests {
         assert_eq!(map.hint("old/x.zone"), Hint::None);
         assert_eq!(map.hint("old/a.zone"), zone("a.example."));
         assert_eq!(map.hint("README"), Hint::None);
-        assert_eq!(Origins::map("a b\nonly"), Err(2));
+        for fault in ["only", "*.zone b.test # ours", "*.zone b.test extra", "[bad b.test", "db.? b.test", "* b..test"]
+        {
+            let line = Origins::map(&format!("a b\n\n{fault}\n")).map_err(|(line, _)| line);
+            assert_eq!(line, Err(3), "{fault}");
+        }
     }
 
     #[test]

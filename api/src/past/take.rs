@@ -43,6 +43,10 @@ pub struct Taking {
     pub planned: Planned,
     /// Its deltas.
     pub deltas: Arc<[Delta]>,
+    /// Its zones, with their serials from then on.
+    pub serials: Vec<(Name, Serial)>,
+    /// One of its zones is new to this history.
+    pub begins: bool,
 }
 
 impl Past {
@@ -54,6 +58,12 @@ impl Past {
     /// The zones that have a past now.
     pub fn zones(&self) -> impl Iterator<Item = &Name> {
         self.zones.keys()
+    }
+
+    /// Whether another import has a zone that `version` would be the first of ours to touch.
+    pub fn is_held_up(&self, version: &VersionInput) -> bool {
+        let mut names = version.zones.iter().filter_map(|zone| input::name("", &zone.name).ok());
+        names.any(|name| !self.zones.contains_key(&name) && self.importing.holds(&name))
     }
 
     /// Takes the version in line `number`.
@@ -79,15 +89,18 @@ impl Past {
         }
         let mut changes = self.read(number, &listed, &version.changes)?;
         let (mut zones, mut before, mut deltas) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut serials, mut begins) = (Vec::new(), false);
         let mut effective = time;
         for (place, (apex, listed)) in listed.iter().enumerate() {
             let changes = changes.remove(apex).unwrap_or_default();
             let zone = self.enter(apex, listed).map_err(rule)?;
             before.push(Before { exists: zone.exists, serial: zone.serial });
+            begins |= zone.serial.is_none();
             effective = effective.max(zone.time.plus_micros(1));
             let (life, found) = zone.apply(place as u32, listed, changes);
             zone.check(apex, life, &found).map_err(rule)?;
             deltas.extend(found);
+            serials.extend(zone.serial.map(|serial| (apex.clone(), serial)));
             zones.push(PlannedZone { zone: apex.clone(), life, asked: Some(Serial(listed.serial)), signed: false });
         }
         for apex in listed.keys() {
@@ -112,7 +125,7 @@ impl Past {
             time: Some(effective),
             of: None,
         };
-        Ok(Taking { planned, deltas })
+        Ok(Taking { planned, deltas, serials, begins })
     }
 
     /// The changes of each zone, by owner and key.

@@ -14,8 +14,8 @@ use conn3ction_schemas::{
 };
 
 use super::{
-    Blob, Blobs, Version,
-    origins::{Hint, Origins},
+    Blob, Blobs, Move, Version,
+    origins::{Hint, Origins, named},
     wire::{SetVersion, VersionInput, ZoneVersion},
 };
 use crate::{decide, import::unpacked};
@@ -31,6 +31,12 @@ pub struct Tree<B> {
     newest_holds: bool,
     files: BTreeMap<String, Blob>,
     zones: BTreeMap<Name, Held>,
+    /// The zones that names of files told before these were moved.
+    told: BTreeMap<String, Name>,
+    /// Files whose zone is left out since they do not parse, with the last parts of what they include.
+    broken: BTreeMap<String, BTreeSet<String>>,
+    /// The files that were included.
+    included: BTreeSet<String>,
 }
 
 /// A zone and where it stands.
@@ -58,13 +64,22 @@ pub struct Note {
 enum Found {
     NoZone,
     Zone(Name, Held, Vec<String>),
-    Broken(Vec<Fault>),
+    Broken(Vec<Fault>, BTreeSet<String>),
 }
 
 impl<B: Blobs> Tree<B> {
     /// No files yet.
     pub fn new(blobs: B, origins: Origins, newest_holds: bool) -> Self {
-        Self { blobs, origins, newest_holds, files: BTreeMap::new(), zones: BTreeMap::new() }
+        Self {
+            blobs,
+            origins,
+            newest_holds,
+            files: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            told: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            included: BTreeSet::new(),
+        }
     }
 
     /// Goes on to `version`; `None` if it changes no zone.
@@ -73,8 +88,11 @@ impl<B: Blobs> Tree<B> {
     ///
     /// A file cannot be read.
     pub fn next(&mut self, version: Version, notes: &mut Vec<Note>) -> std::io::Result<Option<VersionInput>> {
+        self.origins.reach(&version.id);
+        version.moved.iter().for_each(|it| self.go_along(it));
         let mut touched: BTreeSet<String> = BTreeSet::new();
         let mut names: BTreeSet<String> = BTreeSet::new();
+        self.files.extend(version.beside);
         for (path, blob) in version.files {
             names.insert(last_part(&path).to_owned());
             match blob {
@@ -82,24 +100,31 @@ impl<B: Blobs> Tree<B> {
                     touched.insert(path.clone());
                     self.files.insert(path, blob);
                 }
-                None => _ = self.files.remove(&path),
+                None => {
+                    self.files.remove(&path);
+                    self.told.remove(&path);
+                }
             }
         }
         let includers = self.zones.values().filter(|held| !held.includes.is_disjoint(&names));
-        touched.extend(includers.map(|held| held.path.clone()).filter(|path| self.files.contains_key(path)));
+        let includers = includers.map(|held| &held.path);
+        let broken = self.broken.iter().filter(|(_, includes)| !includes.is_disjoint(&names)).map(|(path, _)| path);
+        touched.extend(includers.chain(broken).filter(|path| self.files.contains_key(*path)).cloned());
 
         let mut note = |path: &str, detail: String, skipped| {
             notes.push(Note { version: version.id.clone(), path: path.to_owned(), detail, skipped });
         };
         let mut found: BTreeMap<Name, Held> = BTreeMap::new();
         for path in touched {
+            self.broken.remove(&path);
             match self.read(&path)? {
                 Found::NoZone => {
                     if let Some((zone, _)) = self.zones.iter().find(|(_, held)| held.path == path) {
                         note(&path, format!("no SOA record any more; {zone} stays as it was"), true);
                     }
                 }
-                Found::Broken(faults) => {
+                Found::Broken(faults, includes) => {
+                    self.broken.insert(path.clone(), includes);
                     let more = faults.len().saturating_sub(TOLD);
                     for fault in faults.into_iter().take(TOLD) {
                         note(&path, fault.to_string(), true);
@@ -119,6 +144,13 @@ impl<B: Blobs> Tree<B> {
                         _ => _ = found.insert(apex, held),
                     }
                 }
+            }
+        }
+        for it in &version.moved {
+            if let Some(zone) =
+                self.told.get(&it.to).filter(|zone| found.get(*zone).is_some_and(|held| held.path == it.to))
+            {
+                note(&it.to, format!("was {}, so it still holds {zone}", it.from), false);
             }
         }
         // A zone goes with its file, or when its file holds another one now.
@@ -154,15 +186,41 @@ impl<B: Blobs> Tree<B> {
         Ok(Some(VersionInput { id: version.id, time, actor, reason, zones, changes }))
     }
 
+    /// The files that zones included, of all versions.
+    pub fn into_included(self) -> BTreeSet<String> {
+        self.included
+    }
+
+    /// Lets a zone go along with its file, so that it stays what it is where only the file's name told it.
+    fn go_along(&mut self, it: &Move) {
+        if self.origins == Origins::Told {
+            let before = self.told.remove(&it.from).unwrap_or_else(|| named(&it.from));
+            let after = named(&it.to);
+            // A file that was changed, too, may be another zone's, made of a copy; but not where its name says less.
+            let less = after.is_root() || before.to_string().starts_with(&after.to_string());
+            if before != after && (it.whole || less) {
+                self.told.insert(it.to.clone(), before);
+            }
+        }
+        if self.hint(&it.to) != Hint::None {
+            self.zones.values_mut().filter(|held| held.path == it.from).for_each(|held| held.path.clone_from(&it.to));
+        }
+    }
+
+    /// What the path says, or the one that the file had before.
+    fn hint(&self, path: &str) -> Hint {
+        self.told.get(path).map_or_else(|| self.origins.hint(path), |zone| Hint::Perhaps(zone.clone()))
+    }
+
     fn read(&mut self, path: &str) -> std::io::Result<Found> {
-        let (apex, origin) = match self.origins.hint(path) {
+        let (apex, origin) = match self.hint(path) {
             Hint::None => return Ok(Found::NoZone),
             Hint::Zone(zone) => (Some(zone.clone()), zone),
             Hint::Perhaps(zone) if matches!(self.origins, Origins::One { .. }) => (Some(zone.clone()), zone),
             Hint::Perhaps(zone) => (None, zone),
         };
         let Some(text) = self.text(path)? else { return Ok(Found::NoZone) };
-        let sure = matches!(self.origins.hint(path), Hint::Zone(_));
+        let sure = matches!(self.hint(path), Hint::Zone(_));
         if !sure && !text.windows(3).any(|word| word.eq_ignore_ascii_case(b"SOA")) {
             return Ok(Found::NoZone);
         }
@@ -177,6 +235,7 @@ impl<B: Blobs> Tree<B> {
                 asked.borrow_mut().insert(last_part(name).to_owned());
                 let mut files = files.borrow_mut();
                 let found = files.included(&from, name).ok_or_else(|| format!("no file {name} in this version"))?;
+                files.included.insert(found.clone());
                 match files.text(&found) {
                     Ok(Some(text)) => Ok(Box::new(Cursor::new(text)) as Box<dyn BufRead>),
                     Ok(None) => Err(format!("{found} is too large")),
@@ -207,7 +266,7 @@ impl<B: Blobs> Tree<B> {
             return Ok(Found::NoZone);
         };
         if !faults.is_empty() {
-            return Ok(Found::Broken(faults));
+            return Ok(Found::Broken(faults, includes.take()));
         }
         let mut warnings: Vec<String> =
             split.iter().map(|line| format!("line {line}: a text of over 255 octets, split")).collect();
@@ -220,15 +279,16 @@ impl<B: Blobs> Tree<B> {
             inside
         });
         match Zone::assemble(&apex, records.into_iter().map(Ok)) {
-            Err(faults) => Ok(Found::Broken(faults)),
+            Err(faults) => Ok(Found::Broken(faults, includes.take())),
             Ok(zone) => {
                 let has = |rtype| zone.sets.iter().any(|set| set.owner == apex && set.key == SetKey::of(rtype));
                 if let Some(rtype) = [RecordType::SOA, RecordType::NS].into_iter().find(|rtype| !has(*rtype)) {
                     let detail = format!("no {rtype} at {apex}, which a whole zone needs");
-                    return Ok(Found::Broken(vec![Fault { file: None, line: 1, column: 1, detail }]));
+                    let fault = Fault { file: None, line: 1, column: 1, detail };
+                    return Ok(Found::Broken(vec![fault], includes.take()));
                 }
                 warnings.extend(zone.warnings.iter().map(ToString::to_string));
-                let includes = includes.borrow().clone();
+                let includes = includes.take();
                 Ok(Found::Zone(apex, Held { path: path.to_owned(), zone, includes }, warnings))
             }
         }

@@ -60,6 +60,9 @@ pub struct SetVersion {
 pub struct Taken {
     /// The events that it made.
     pub events: u64,
+    /// The versions before them that were stored already: it went on where an import had broken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already: Option<u64>,
     /// The first one's revision.
     pub first: Option<u64>,
     /// The last one's revision.

@@ -23,8 +23,10 @@ use crate::{Name, RecordType};
 use field::Words;
 pub use soa::Soa;
 use table::Row;
+pub(crate) use table::is_one_text;
 pub use token::Token;
 use token::Tokens;
+pub(crate) use token::split;
 
 /// The data of one record in canonical wire form: names uncompressed and lower case ([RFC 4034 section 6.2]; the next
 /// name of NSEC and the target of SVCB and HTTPS keep their case, because signatures cover it: [RFC 6840 section 5.1]).

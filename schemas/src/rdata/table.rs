@@ -42,13 +42,21 @@ pub(super) fn row(rtype: RecordType) -> Option<Row> {
             ("minimum", Period),
         ]),
         T::MX => pointing(&[("preference", U16), ("exchange", Name)]),
-        T::TXT | T::SPF => plain(&[("texts", Texts)]),
+        T::TXT | T::SPF | T::AVC => plain(&[("texts", Texts)]),
         T::SRV => pointing(&[("priority", U16), ("weight", U16), ("port", U16), ("target", Name)]),
         T::CAA => plain(&[("flags", U8), ("tag", Tag), ("value", LongText)]),
         T::HINFO => plain(&[("cpu", Text), ("os", Text)]),
         T::RP => plain(&[("mailbox", Name), ("text-name", Name)]),
         T::AFSDB => pointing(&[("subtype", U16), ("host", Name)]),
         T::KX => pointing(&[("preference", U16), ("exchanger", Name)]),
+        T::MB | T::MG | T::MR => plain(&[("name", Name)]),
+        T::MINFO => plain(&[("responsible", Name), ("errors", Name)]),
+        T::X25 => plain(&[("address", Text)]),
+        T::RT => plain(&[("preference", U16), ("host", Name)]),
+        T::PX => plain(&[("preference", U16), ("rfc822", Name), ("x400", Name)]),
+        T::GPOS => plain(&[("longitude", Text), ("latitude", Text), ("altitude", Text)]),
+        T::L32 => plain(&[("preference", U16), ("locator", Ipv4)]),
+        T::LP => plain(&[("preference", U16), ("name", CasedName)]),
         T::LOC => plain(&[("location", Location)]),
         T::NAPTR => pointing(&[
             ("order", U16),
@@ -64,13 +72,15 @@ pub(super) fn row(rtype: RecordType) -> Option<Row> {
         T::EUI48 => plain(&[("address", Eui(6))]),
         T::EUI64 => plain(&[("address", Eui(8))]),
 
-        T::DS | T::CDS => ruled(
+        T::DS | T::CDS | T::TA | T::DLV => ruled(
             &[("key-tag", U16), ("algorithm", Algorithm), ("digest-type", U8), ("digest", Hex)],
             delegation_signer,
         ),
         T::DNSKEY | T::CDNSKEY => {
             ruled(&[("flags", U16), ("protocol", U8), ("algorithm", Algorithm), ("key", Base64)], dns_key)
         }
+        // The protocol of a KEY says what it is for (RFC 2535 section 3.1.3); today only SIG(0) has one, with 3.
+        T::KEY => plain(&[("flags", U16), ("protocol", U8), ("algorithm", Algorithm), ("key", Base64)]),
         T::RRSIG => ruled(
             &[
                 ("covered", Type),
@@ -113,6 +123,11 @@ pub(super) fn row(rtype: RecordType) -> Option<Row> {
 /// Whether the type is nothing but texts.
 pub(super) fn is_text(rtype: RecordType) -> bool {
     row(rtype).is_some_and(|row| matches!(row.fields, [(_, Texts)]))
+}
+
+/// Whether the type may be written as one quoted text.
+pub(crate) fn is_one_text(rtype: RecordType) -> bool {
+    row(rtype).is_some_and(|row| matches!(row.fields, [(_, Text | Texts)]))
 }
 
 /// Where the target of valid rdata starts.

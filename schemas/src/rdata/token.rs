@@ -85,7 +85,7 @@ impl<'a> Tokens<'a> {
 }
 
 /// Splits one value, which is on one line and has neither comments nor parentheses.
-pub(super) fn split(text: &[u8]) -> Result<Vec<Token<'_>>, String> {
+pub(crate) fn split(text: &[u8]) -> Result<Vec<Token<'_>>, String> {
     let mut tokens = Vec::new();
     let mut at = 0;
     let mut glued = false;
