@@ -151,3 +151,32 @@ fn a_network_that_parts_and_joins_again_costs_nothing_that_was_acknowledged() ->
     }
     written.audit_keys(&etcd)
 }
+
+/// Whoever reloads a node that still waits for etcd does not end it.
+#[test]
+fn a_node_that_is_told_to_hang_up_while_it_starts_goes_on() -> anyhow::Result<()> {
+    let mut etcd = Etcd::start(&[])?;
+    etcd.kill()?;
+    let data = tempfile::tempdir()?;
+    let (path, tokens, url) = (data.path().to_owned(), data.path().join("tokens"), etcd.url.clone());
+    std::fs::write(&tokens, format!("{} ann write\n", "ab".repeat(32)))?;
+    let tokens = tokens.display().to_string();
+    let late = {
+        let path = path.clone();
+        std::thread::spawn(move || Conn3ction::start(&path, &["--etcd-endpoints", &url, "--tokens", &tokens]))
+    };
+    // It takes the signal before it has anything to show: bit 0 of the signals that a process catches.
+    let catches = format!(
+        "for i in $(seq 600); do p=$(pgrep -f -- '[-]-data {}' | head -1); \
+         c=$(sed -n 's/^SigCgt:.*\\(.\\)$/\\1/p' /proc/$p/status 2>/dev/null); \
+         case $c in 1|3|5|7|9|b|d|f) kill -HUP $p; exit 0;; esac; sleep 0.05; done; exit 1",
+        path.display()
+    );
+    shell(&catches)?;
+    assert!(!late.is_finished(), "it waits for etcd");
+    etcd.run()?;
+    let server = late.join().map_err(|_| anyhow::anyhow!("the starting thread failed"))??;
+    let told = "the token file was read again";
+    assert!(server.logged_until(told).contains(told));
+    Ok(())
+}

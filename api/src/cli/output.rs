@@ -256,6 +256,24 @@ pub(super) fn is_asked() -> bool {
     std::io::stdin().is_terminal()
 }
 
+/// Says in `summary` what would be done, and asks. Where nobody can be asked, programs get the plans, so that they can be looked
+/// at and applied by `apply`.
+pub(super) fn agreed(
+    printer: &Printer,
+    summary: &str,
+    question: &str,
+    yes: bool,
+    plans: &[&json::Plan],
+) -> Result<bool, Failure> {
+    if yes || !is_asked() {
+        printer.note(summary);
+    }
+    if !yes && !is_asked() && printer.for_programs() {
+        printer.json_lines(plans);
+    }
+    confirmed(&format!("{summary}. {question}"), yes)
+}
+
 /// Asks on the terminal; without one, `--yes` is needed.
 pub(super) fn confirmed(question: &str, yes: bool) -> Result<bool, Failure> {
     if yes {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     age::told,
     client::{Client, Failure},
-    output::{NOTE, Printer, confirmed, escape, is_asked},
+    output::{NOTE, Printer, agreed, escape},
     records::{dotted, show_changes, unchanged, warn},
 };
 
@@ -83,8 +83,9 @@ impl Revert {
         };
         let below = || self.under.as_ref().map(|top| format!("{} and what is below", dotted(top)));
         let at = self.part.shown().or_else(below).map(|part| format!(" at {part}")).unwrap_or_default();
-        let at = self.zone.as_ref().map_or(at.clone(), |zone| format!("{at} in {}", dotted(zone)));
-        let title = |plan: &json::Plan, when: &str| format!("Revert r{}{when}{at}", plan.reverts.unwrap_or_default());
+        let within = self.zone.as_ref().map(|zone| format!(" in {}", dotted(zone))).unwrap_or_default();
+        let title =
+            |plan: &json::Plan, when: &str| format!("Revert r{}{when}{at}{within}", plan.reverts.unwrap_or_default());
         rollback(client, printer, &["events", &self.revision, "revert"], &body, title).await
     }
 }
@@ -155,14 +156,7 @@ async fn rollback<T: Serialize>(
         printer.note(&format!("{summary}. Nothing was done."));
         return Ok(());
     }
-    if client.global.yes || !is_asked() {
-        printer.note(&summary);
-    }
-    if !client.global.yes && !is_asked() && printer.for_programs() {
-        // So that it can be looked at, and applied by `apply`.
-        printer.json_lines(&[&plan]);
-    }
-    if !confirmed(&format!("{summary}. Apply exactly this?"), client.global.yes)? {
+    if !agreed(printer, &summary, "Apply exactly this?", client.global.yes, &[&plan])? {
         return Ok(());
     }
     let body = serde_json::to_vec(&plan.apply).map_err(bad)?;

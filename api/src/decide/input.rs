@@ -89,19 +89,14 @@ pub fn name(pointer: &str, text: &str) -> Result<Name, BadItem> {
     Name::parse_absolute(text.as_bytes()).map_err(|error| invalid(pointer, format!("{text:?} is no name: {error}")))
 }
 
-/// Reads a name that a record leads to: one of a single label needs its dot, for the zone's own name may be meant.
+/// Reads the name of a server as an NS record has it.
 ///
 /// # Errors
 ///
 /// The item that says what is wrong.
 pub fn target(pointer: &str, text: &str) -> Result<Name, BadItem> {
-    match name(pointer, text)? {
-        single if single.label_count() == 1 && !text.ends_with('.') => {
-            let detail = format!("`{text}` is a single label: write `{text}.`, or the whole name it stands for");
-            Err(invalid(pointer, detail))
-        }
-        whole => Ok(whole),
-    }
+    let server = Rdata::parse(RecordType::NS, text, None).map_err(|error| invalid(pointer, error.to_string()))?;
+    server.target(RecordType::NS).ok_or_else(|| invalid(pointer, format!("{text:?} is no name")))
 }
 
 /// Reads a TTL.

@@ -16,7 +16,7 @@ use self::plans::{Part, Plans};
 use super::{
     apply,
     client::{Client, Failure},
-    output::{Printer, confirmed, escape, is_asked},
+    output::{Printer, agreed, escape},
     records::{sets, show_changes, unchanged, warn},
 };
 use crate::{
@@ -157,9 +157,9 @@ async fn take_over(
 ) -> Result<(), Failure> {
     let is_due = parts.iter().any(Part::is_due);
     let due = || parts.iter().filter(|part| part.is_due());
-    let print_plans = || due().for_each(|part| printer.json_lines(&[&part.plan]));
+    let plans: Vec<&json::Plan> = due().map(|part| &part.plan).collect();
     if client.global.dry_run && printer.for_programs() && is_due {
-        print_plans();
+        printer.json_lines(&plans);
         return Ok(());
     }
     // Programs get the events; who runs them sees the plan all the same.
@@ -176,13 +176,7 @@ async fn take_over(
         printer.note(&format!("{summary}. Nothing was done."));
         return Ok(());
     }
-    if client.global.yes || !is_asked() {
-        printer.note(&summary);
-    }
-    if !client.global.yes && !is_asked() && printer.for_programs() {
-        print_plans();
-    }
-    if !confirmed(&format!("{summary}. Take over exactly this?"), client.global.yes)? {
+    if !agreed(printer, &summary, "Take over exactly this?", client.global.yes, &plans)? {
         return Ok(());
     }
     for part in parts.into_iter().filter(Part::is_due) {
