@@ -67,7 +67,7 @@ impl<'a> From<&'a Name> for NameRef<'a> {
 impl fmt::Debug for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Name(")?;
-        print_labels(self.0, f)?;
+        print_labels(self.0, Spelling::Short, f)?;
         f.write_str(")")
     }
 }
@@ -248,12 +248,18 @@ impl Name {
         Self::checked(wire)
     }
 
+    /// The presentation form that every reader of master files takes: what is not a letter, a digit or one of `-_*/` is
+    /// escaped.
+    pub(crate) fn in_master_file(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| print_labels(&self.0, Spelling::Careful, f))
+    }
+
     /// The presentation form without the last dot, as JSON shows names; the root is `.`.
     pub fn without_dot(&self) -> String {
         // Without escapes the text is one octet shorter than the wire form.
         let mut text = String::with_capacity(self.0.len());
         // Writing to a String cannot fail.
-        _ = print_labels(&self.0, &mut text);
+        _ = print_labels(&self.0, Spelling::Short, &mut text);
         if text.len() > 1 {
             text.pop();
         }
@@ -321,8 +327,18 @@ pub(crate) fn unescape(octets: &mut std::iter::Copied<std::slice::Iter<'_, u8>>)
     u8::try_from((first - b'0') as u16 * 100 + (second - b'0') as u16 * 10 + (third - b'0') as u16).ok()
 }
 
+/// Which octets of a label are printed as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Spelling {
+    /// All that can be seen and mean nothing else in a master file (RFC 1035 section 5.1), as BIND prints them.
+    #[default]
+    Short,
+    /// Letters, digits and `-_*/`: the others are more than some readers of master files take (Knot).
+    Careful,
+}
+
 /// Prints the labels of an uncompressed name in wire form, each with its dot; the root is `.`.
-pub(crate) fn print_labels(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+pub(crate) fn print_labels(wire: &[u8], spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     let mut labels = Labels { rest: wire }.peekable();
     if labels.peek().is_none() {
         return out.write_char('.');
@@ -331,17 +347,20 @@ pub(crate) fn print_labels(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Resul
     for label in labels {
         match std::str::from_utf8(label) {
             Ok(text) if label.iter().all(is_plain) => out.write_str(text)?,
-            _ => print_label(label, out)?,
+            _ => print_label(label, spelling, out)?,
         }
         out.write_char('.')?;
     }
     Ok(())
 }
 
-fn print_label(label: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+fn print_label(label: &[u8], spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     for &octet in label {
         match octet {
-            b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+            b'-' | b'_' | b'*' | b'/' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => out.write_char(octet as char)?,
+            b'.' => out.write_str("\\.")?,
+            _ if spelling == Spelling::Careful => write!(out, "\\{octet:03}")?,
+            b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
                 out.write_char('\\')?;
                 out.write_char(octet as char)?;
             }
@@ -382,7 +401,7 @@ impl FromStr for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        print_labels(&self.0, f)
+        print_labels(&self.0, Spelling::Short, f)
     }
 }
 

@@ -82,3 +82,25 @@ fn types_that_few_know_print_as_bind_prints_them() -> anyhow::Result<()> {
     assert_eq!(asked, "65535 foo. bar.example.\n");
     Ok(())
 }
+
+#[test] // Knot takes letters, digits and `-_*/` as they are, and any octet that is escaped.
+fn names_of_any_octets_are_exported_so_that_each_reader_takes_them() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let mut original = "$TTL 300\n@ SOA ns host\\.master 1 3600 600 86400 300\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    for octet in (0..=255u8).filter(|octet| !octet.is_ascii_uppercase()) {
+        original += &format!("x\\{octet:03}y\tCNAME\tto\\{octet:03}.example.org.\n");
+    }
+    let file = scratch.path().join("octets.zone");
+    std::fs::write(&file, original)?;
+    let server = Conn3ction::start(&scratch.path().join("data"), &["--zones", "", "--ledger", "memory"])?;
+    let imported = server.cli(&["import", "example.", file.to_str().expect("UTF-8")])?;
+    assert_eq!(imported.code, 0, "{imported:?}");
+    let exported = server.cli(&["export", "example."])?;
+    assert_eq!(exported.code, 0, "{exported:?}");
+    let print = scratch.path().join("ours.zone");
+    std::fs::write(&print, &exported.out)?;
+    assert_same("BIND reads our print as the original", &bind(&print)?, &bind(&file)?, &[]);
+    let print = print.display();
+    shell(&format!("kzonecheck -o example. {print} && nsd-checkzone example. {print}"))?;
+    Ok(())
+}

@@ -1,5 +1,5 @@
 use super::{apl, encoded, loc, plain, svcb, text, token::Tokens, types};
-use crate::Name;
+use crate::{Name, name::Spelling};
 
 /// A kind of rdata field: how it is written, what octets it has.
 #[derive(Debug, Clone, Copy)]
@@ -164,20 +164,24 @@ impl Field {
 
 /// Printed fields with one blank between them.
 #[derive(Default)]
-pub(super) struct Words(String);
+pub(super) struct Words {
+    text: String,
+    /// Of names.
+    pub(super) spelling: Spelling,
+}
 
 impl Words {
     /// Room for rdata of `octets` octets as most of them print.
-    pub(super) fn for_octets(octets: usize) -> Self {
-        Self(String::with_capacity(8 + 2 * octets))
+    pub(super) fn for_octets(octets: usize, spelling: Spelling) -> Self {
+        Self { text: String::with_capacity(8 + 2 * octets), spelling }
     }
 
     /// Begins a word and gives the text to append it to.
     pub(super) fn begin(&mut self) -> &mut String {
-        if !self.0.is_empty() {
-            self.0.push(' ');
+        if !self.text.is_empty() {
+            self.text.push(' ');
         }
-        &mut self.0
+        &mut self.text
     }
 
     pub(super) fn display(&mut self, word: impl std::fmt::Display) {
@@ -194,7 +198,7 @@ impl Words {
     }
 
     pub(super) fn finish(self) -> String {
-        self.0
+        self.text
     }
 }
 

@@ -18,7 +18,7 @@ mod types;
 
 use std::fmt;
 
-use crate::{Name, RecordType};
+use crate::{Name, RecordType, name::Spelling};
 
 use field::Words;
 pub use soa::Soa;
@@ -131,7 +131,16 @@ impl Rdata {
     /// Presentation form as `dig +short` prints it: names with their dot, texts in quotation marks, long hex and base64
     /// split every 56 characters; `\# length hex` if the type is unknown or its own form cannot say this value.
     pub fn to_text(&self, rtype: RecordType) -> String {
-        table::row(rtype).and_then(|row| print(&row, &self.0)).unwrap_or_else(|| encoded::generic(&self.0))
+        self.spelled(rtype, Spelling::Short)
+    }
+
+    /// As [`Rdata::to_text`], with names as [`Name::in_master_file`] prints them.
+    pub(crate) fn in_master_file(&self, rtype: RecordType) -> String {
+        self.spelled(rtype, Spelling::Careful)
+    }
+
+    fn spelled(&self, rtype: RecordType, spelling: Spelling) -> String {
+        table::row(rtype).and_then(|row| print(&row, &self.0, spelling)).unwrap_or_else(|| encoded::generic(&self.0))
     }
 
     /// The wire form.
@@ -216,8 +225,8 @@ fn assemble(rtype: RecordType, words: &[Token<'_>], origin: Option<&Name>) -> Re
     }
 }
 
-fn print(row: &Row, wire: &[u8]) -> Option<String> {
-    let mut words = Words::for_octets(wire.len());
+fn print(row: &Row, wire: &[u8], spelling: Spelling) -> Option<String> {
+    let mut words = Words::for_octets(wire.len(), spelling);
     let mut rest = wire;
     for (_, field) in row.fields {
         field.print(&mut rest, &mut words)?;

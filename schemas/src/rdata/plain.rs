@@ -123,5 +123,5 @@ pub(super) fn print_name(rest: &mut &[u8], words: &mut Words) -> Option<()> {
     let (_, after) = Name::split_wire(rest).ok()?;
     let wire = &rest[..rest.len() - after.len()];
     *rest = after;
-    print_labels(wire, words.begin()).ok()
+    print_labels(wire, words.spelling, words.begin()).ok()
 }

@@ -16,7 +16,7 @@ pub fn write_zone<N: Borrow<Name>, S: Borrow<RecordSet>>(
     apex: &Name,
     sets: impl IntoIterator<Item = (N, SetKey, S)>,
 ) -> io::Result<()> {
-    writeln!(out, "$ORIGIN {apex}")?;
+    writeln!(out, "$ORIGIN {}", apex.in_master_file())?;
     let mut sets = sets.into_iter().peekable();
     let mut after_soa = Vec::new();
     while let Some((owner, key, set)) = sets.next_if(|(owner, ..)| owner.borrow() == apex) {
@@ -38,10 +38,10 @@ pub fn write_zone<N: Borrow<Name>, S: Borrow<RecordSet>>(
 ///
 /// Those of `out`.
 pub fn write_set(out: &mut impl Write, owner: &Name, key: SetKey, set: &RecordSet) -> io::Result<()> {
-    let head = format!("{owner}\t{}\tIN\t{}\t", set.ttl(), key.rtype);
+    let head = format!("{}\t{}\tIN\t{}\t", owner.in_master_file(), set.ttl(), key.rtype);
     for rdata in set.rdata() {
         out.write_all(head.as_bytes())?;
-        out.write_all(rdata.to_text(key.rtype).as_bytes())?;
+        out.write_all(rdata.in_master_file(key.rtype).as_bytes())?;
         out.write_all(b"\n")?;
     }
     Ok(())
