@@ -86,15 +86,19 @@ impl Chain {
     ///
     /// [`ReadError::Damaged`] with the revision that should stand here.
     pub fn check(&mut self, event: &Event) -> Result<(), ReadError> {
-        if let Body::Inline(chunks) = &event.body {
-            let mut digest = BodyDigest::new(&event.salt);
-            chunks.iter().for_each(|chunk| digest.chunk(chunk));
-            if digest.finish() != event.header.fixed().body_digest {
-                return Err(wrong_body(self.revision.next()));
-            }
+        if !has_its_body(event) {
+            return Err(wrong_body(self.revision.next()));
         }
         self.link(event)
     }
+}
+
+/// Whether an inline body is the one that the header promises; of a large one that is not known here.
+pub(crate) fn has_its_body(event: &Event) -> bool {
+    let Body::Inline(chunks) = &event.body else { return true };
+    let mut digest = BodyDigest::new(&event.salt);
+    chunks.iter().for_each(|chunk| digest.chunk(chunk));
+    digest.finish() == event.header.fixed().body_digest
 }
 
 /// Passes the chunks of `event`'s body on and ends with an error if they are not what the header promised.

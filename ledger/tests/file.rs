@@ -6,11 +6,14 @@
 #[path = "contract/mod.rs"]
 mod suite;
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 use conn3ction_ledger::{
-    Ledger, ReadError,
-    file::{FileLedger, OpenError, frame::FrameHead},
+    Body, Ledger, ReadError,
+    file::{
+        FileLedger, OpenError,
+        frame::{FrameHead, HEAD_BYTES, push},
+    },
     verify::verify,
 };
 use conn3ction_schemas::Revision;
@@ -32,11 +35,11 @@ fn written(segment: &std::path::Path) -> usize {
     octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| (last + 1).next_multiple_of(8))
 }
 
-/// Five events in three batches; the octets of the segment and where each batch ends.
+/// Six events in three batches; the octets of the segment and where each batch ends.
 async fn small_log(directory: &tempfile::TempDir) -> (Vec<u8>, Vec<(usize, u64)>, Vec<String>) {
     let ledger = opened(directory).await;
     let mut ends = Vec::new();
-    for count in [2, 1, 2] {
+    for count in [2, 1, 3] {
         let head = append(&ledger, count).await;
         ends.push((written(&segment(directory)), head.revision.0));
     }
@@ -45,19 +48,43 @@ async fn small_log(directory: &tempfile::TempDir) -> (Vec<u8>, Vec<(usize, u64)>
     (fs::read(segment(directory)).unwrap(), ends, events)
 }
 
+/// The revisions that may be named as the first bad one for each octet of a segment that is changed: that of the event it is in;
+/// of what stands around the events of a batch, any of them.
+async fn suspects(directory: &tempfile::TempDir, ends: &[(usize, u64)]) -> Vec<RangeInclusive<u64>> {
+    let octets = fs::read(segment(directory)).unwrap();
+    let mut suspects = Vec::new();
+    let mut before = 0;
+    for (end, last) in ends {
+        suspects.resize(*end, before + 1..=*last);
+        before = *last;
+    }
+    suspects.resize(octets.len(), before + 1..=before + 1);
+    for event in all(&opened(directory).await).await {
+        let Body::Inline(chunks) = &event.body else { unreachable!("these bodies are small") };
+        for part in [&event.header.octets()[..], &event.salt.0].into_iter().chain(chunks.iter().map(|chunk| &chunk[..]))
+        {
+            let at = octets.windows(part.len()).position(|window| window == part).unwrap();
+            suspects[at..at + part.len()].fill(event.revision().0..=event.revision().0);
+        }
+    }
+    suspects
+}
+
 #[tokio::test]
 async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
     let directory = tempfile::tempdir().unwrap();
     let (octets, ends, _) = small_log(&directory).await;
+    let suspects = suspects(&directory, &ends).await;
     // As it was closed, and as a crash leaves it: with room behind.
     for (place, room) in (0..octets.len()).flat_map(|place| [(place, 0), (place, 8192)]) {
         let mut changed = octets.clone();
         changed[place] ^= 1 << (place % 8);
         changed.resize(octets.len() + room, 0);
         fs::write(segment(&directory), &changed).unwrap();
-        let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap_or(0);
         match FileLedger::open(directory.path()) {
-            Err(OpenError::Damaged { revision, .. }) => assert_eq!(revision.0, before + 1, "octet {place}"),
+            Err(OpenError::Damaged { revision, .. }) => {
+                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+            }
             // The format's number in the first octets.
             Err(OpenError::Newer { .. }) => assert!((6..8).contains(&place), "octet {place}"),
             other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
@@ -97,15 +124,44 @@ async fn a_dropped_or_swapped_batch_is_found_and_the_first_bad_revision_named() 
 async fn damage_behind_an_open_ledger_is_found_by_verify() {
     let directory = tempfile::tempdir().unwrap();
     let (octets, ends, _) = small_log(&directory).await;
+    let suspects = suspects(&directory, &ends).await;
     let ledger = opened(&directory).await;
     for place in ends[0].0..octets.len() {
         let mut changed = octets.clone();
         changed[place] ^= 0x40;
         fs::write(segment(&directory), &changed).unwrap();
-        let before = ends.iter().filter(|(end, _)| *end <= place).map(|(_, revision)| *revision).max().unwrap();
         match verify(&*ledger, Revision(1), |_| {}).await {
-            Err(ReadError::Damaged { revision, .. }) => assert_eq!(revision.0, before + 1, "octet {place}"),
+            Err(ReadError::Damaged { revision, .. }) => {
+                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+            }
             other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_changed_with_the_checksum_of_its_batch_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, ends, _) = small_log(&directory).await;
+    let suspects = suspects(&directory, &ends).await;
+    let ledger = opened(&directory).await;
+    let (start, end) = (ends[1].0, ends[2].0);
+    let frame = FrameHead::decode(&octets[start..]).unwrap();
+    for place in start + HEAD_BYTES..start + HEAD_BYTES + frame.payload_bytes as usize {
+        let mut payload = octets[start + HEAD_BYTES..][..frame.payload_bytes as usize].to_vec();
+        payload[place - start - HEAD_BYTES] ^= 0x01;
+        let mut changed = octets[..start].to_vec();
+        push(&mut changed, frame.kind, frame.revision, |out| out.extend_from_slice(&payload)).unwrap();
+        assert_eq!(changed.len(), end);
+        fs::write(segment(&directory), &changed).unwrap();
+        match verify(&*ledger, Revision(1), |_| {}).await {
+            Err(ReadError::Damaged { revision, .. }) => {
+                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+            }
+            // The form's number; or what no hash covers: the head's times and batch, and that there are no places.
+            Err(ReadError::Form { revision, .. }) => assert!(suspects[place].contains(&revision.0), "octet {place}"),
+            Ok(_) if suspects[place].start() < suspects[place].end() => {}
+            other => panic!("octet {place}: {other:?}"),
         }
     }
 }
@@ -148,7 +204,7 @@ async fn room_that_was_made_for_more_is_no_torn_write_and_goes_when_the_log_is_c
     assert!(fs::metadata(segment(&directory)).unwrap().len() > end as u64);
     drop(ledger);
     assert_eq!(fs::metadata(segment(&directory)).unwrap().len(), end as u64);
-    assert_eq!(all(&opened(&directory).await).await.len(), 6);
+    assert_eq!(all(&opened(&directory).await).await.len(), 7);
 }
 
 #[tokio::test]

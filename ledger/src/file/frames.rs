@@ -144,6 +144,12 @@ impl Frames {
         Ok(padded.slice(..frame.payload_bytes as usize))
     }
 
+    /// The first bad event of the next frame, which is not what was written; `None` if it does not tell.
+    pub(super) fn first_bad(&mut self, frame: &FrameHead) -> Option<Revision> {
+        let payload = self.octets(self.offset + HEAD_BYTES as u64, frame.payload_bytes as usize).ok()?;
+        stored::first_bad(&payload, frame.revision).filter(|_| frame.kind == Kind::Batch)
+    }
+
     /// Steps over the next frame.
     pub(super) fn pass(&mut self, frame: &FrameHead) {
         self.offset += frame.total_bytes();

@@ -32,12 +32,12 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
     let mut segment = shared.segment_of(after);
     while at < head {
         let mut frames = Walk::open(shared, &segment, at)?;
-        while let Some((payload, _)) = frames.next(at)? {
+        while let Some((payload, last)) = frames.next(at)? {
             // Decoded alone the next time, and not in part now and again then.
             if !events.is_empty() && size_bytes + payload.len() > max_bytes {
                 return Ok(());
             }
-            for event in frames.events(&payload, at)? {
+            for event in events_of(&payload, at, last)? {
                 size_bytes += event.size();
                 if size_bytes > max_bytes && !events.is_empty() {
                     return Ok(());
@@ -138,7 +138,13 @@ impl Walk {
         let refuse_next = |fault| refuse(after.next(), fault);
         while let Some(frame) = self.frames.peek().map_err(refuse_next)? {
             if frame.kind == Kind::Batch && frame.revision > after {
-                let payload = self.frames.payload(&frame).map_err(refuse_next)?;
+                let payload = match self.frames.payload(&frame) {
+                    Ok(payload) => payload,
+                    Err(fault) => {
+                        let bad = self.frames.first_bad(&frame);
+                        return Err(refuse(bad.unwrap_or(after.next()), fault));
+                    }
+                };
                 self.frames.pass(&frame);
                 return Ok(Some((payload, frame.revision)));
             }
@@ -146,24 +152,33 @@ impl Walk {
         }
         Ok(None)
     }
+}
 
-    /// The events of a batch that are after `after`, all of it checked.
-    fn events(&self, payload: &Bytes, after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
-        let (head, mut events) = stored::decode_batch(payload).map_err(|error| form(after.next(), error))?;
-        let first = events.first().map_or(after.next(), |event| event.revision());
-        if first > after.next() {
-            return Err(damaged(after.next(), format!("{first} stands in its place")));
+/// The events of a batch up to `last` that are after `after`, all of it checked.
+fn events_of(payload: &Bytes, after: Revision, last: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
+    checked(payload, after).map_err(|error| match error {
+        ReadError::Damaged { revision, detail } => {
+            damaged(stored::first_bad(payload, last).unwrap_or(revision), detail)
         }
-        let mut chain = Chain::at(Revision(first.0.saturating_sub(1)));
-        for event in &events {
-            chain.check(event)?;
-        }
-        if chain.revision() != head.revision || chain.hash() != Some(head.hash) {
-            return Err(damaged(first, "its batch says that it ends otherwise".into()));
-        }
-        events.retain(|event| event.revision() > after);
-        Ok(events)
+        error @ (ReadError::Unavailable(_) | ReadError::Form { .. }) => error,
+    })
+}
+
+fn checked(payload: &Bytes, after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
+    let (head, mut events) = stored::decode_batch(payload).map_err(|error| form(after.next(), error))?;
+    let first = events.first().map_or(after.next(), |event| event.revision());
+    if first > after.next() {
+        return Err(damaged(after.next(), format!("{first} stands in its place")));
     }
+    let mut chain = Chain::at(Revision(first.0.saturating_sub(1)));
+    for event in &events {
+        chain.check(event)?;
+    }
+    if chain.revision() != head.revision || chain.hash() != Some(head.hash) {
+        return Err(damaged(first, "its batch says that it ends otherwise".into()));
+    }
+    events.retain(|event| event.revision() > after);
+    Ok(events)
 }
 
 fn refuse(revision: Revision, fault: Fault) -> ReadError {

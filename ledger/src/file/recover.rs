@@ -131,7 +131,9 @@ fn walk(disk: &dyn Disk, last: &Segment) -> Result<Walked, OpenError> {
             Err(fault) => (None, fault),
         };
         let torn = torn_bytes_of(&mut frames, frame, &fault).map_err(|fault| refuse(last, head.revision, fault))?;
-        torn_bytes = torn.ok_or_else(|| refuse(last, head.revision, fault))?;
+        let bad = frame.filter(|_| torn.is_none()).and_then(|frame| frames.first_bad(&frame));
+        let before = bad.map_or(head.revision, |bad| Revision(bad.0 - 1));
+        torn_bytes = torn.ok_or_else(|| refuse(last, before, fault))?;
         break;
     }
     Ok(Walked { head, end: frames.offset(), torn_bytes, index })

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use conn3ction_schemas::event::{FormError, Salt, SealedHeader};
+use conn3ction_schemas::{
+    Revision,
+    event::{FormError, Salt, SealedHeader},
+};
 use minicbor::{Decoder, Encode, Encoder};
 use uuid::Uuid;
 
-use crate::{Body, Chunks, Event, Head};
+use crate::{Body, Chunks, Event, Head, chain::has_its_body};
 
 /// Where a frame begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,33 @@ pub(super) fn decode_batch(payload: &Bytes) -> Result<(Head, Vec<Arc<Event>>), F
         events.push(Arc::new(get_event(payload, &mut d)?));
     }
     Ok((head, events))
+}
+
+/// The first event that is not what was written, in a batch up to `last` that is not; `None` if the events do not tell.
+///
+/// Each event is vouched for by the hash that the next one carries, and the last one by the head. Where the two differ, it is
+/// the next one that was changed if what comes after does not vouch for that either.
+pub(super) fn first_bad(payload: &Bytes, last: Revision) -> Option<Revision> {
+    let mut d = Decoder::new(payload);
+    members(&mut d, 2).ok()?;
+    let head = get_head(&mut d).ok()?;
+    let count = length(&mut d).ok()?;
+    let first = Revision(last.0.checked_sub(count)?).next();
+    let events: Vec<Event> = (0..count).map_while(|_| get_event(payload, &mut d).ok()).collect();
+    if events.first().is_some_and(|event| event.revision() != first) {
+        return None;
+    }
+    let is_whole = events.len() as u64 == count;
+    let is_vouched_for = |place: usize| match events.get(place + 1) {
+        Some(next) => next.header.fixed().previous_hash == events[place].header.hash(),
+        None => !is_whole || head.hash == events[place].header.hash(),
+    };
+    let is_bad = |place: usize| {
+        !has_its_body(&events[place])
+            || (!is_vouched_for(place) && (place + 1 == events.len() || is_vouched_for(place + 1)))
+    };
+    let place = (0..events.len()).find(|place| is_bad(*place)).or((!is_whole).then_some(events.len()))?;
+    Some(Revision(first.0 + place as u64))
 }
 
 /// Reads where the chunks of each large body are, each body with its id.
