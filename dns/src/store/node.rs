@@ -270,7 +270,12 @@ pub(crate) fn records(mut octets: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])>
 /// Builds nodes; its buffers are used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
+    /// The owner and the directory, and in the end the records.
     octets: Vec<u8>,
+    records: Vec<u8>,
+    sets: usize,
+    /// What follows from the sets, for an owner that is not the apex.
+    facts: Facts,
     packed: older::Buffers,
 }
 
@@ -296,60 +301,62 @@ impl Builder {
         key: SetKey,
         records: Option<RecordSetRef<'_>>,
     ) -> Node {
-        let Self { octets, .. } = self;
-        octets.clear();
-        octets.extend_from_slice(base.owner);
-        let now = || base.now.iter().flat_map(State::sets).filter(|set| set.key != key);
-        let before = || now().take_while(|set| set.key < key);
-        let after = || now().skip_while(|set| set.key < key);
-        let mut sets = 0;
-        let mut facts = Facts::default();
-        let mut put = |key: SetKey, len: usize, since: Version| {
-            entry(octets, key, len, since);
-            sets += 1;
-            facts.0 |= facts_of(key).0;
-        };
-        before().for_each(|set| put(set.key, set.records.len(), set.since));
-        if let Some(set) = records {
-            put(key, set.rdata().map(|rdata| RECORD_HEAD + rdata.len()).sum(), version);
+        self.begin(base.owner);
+        let mut others = base.now.iter().flat_map(State::sets).filter(|set| set.key != key).peekable();
+        while let Some(set) = others.next_if(|set| set.key < key) {
+            self.keep(&set);
         }
-        after().for_each(|set| put(set.key, set.records.len(), set.since));
-        before().for_each(|set| octets.extend_from_slice(set.records));
         if let Some(set) = records {
+            let from = self.records.len();
             let mut head = [0xc0, 0x0c, 0, 0, 0, 1, 0, 0, 0, 0];
             head[2..4].copy_from_slice(&key.rtype.0.to_be_bytes());
             head[6..].copy_from_slice(&set.ttl().as_secs().to_be_bytes());
             for rdata in set.rdata() {
-                octets.extend_from_slice(&head);
-                octets.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-                octets.extend_from_slice(rdata);
+                self.records.extend_from_slice(&head);
+                self.records.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+                self.records.extend_from_slice(rdata);
             }
+            self.enter(key, self.records.len() - from, version);
         }
-        after().for_each(|set| octets.extend_from_slice(set.records));
+        others.for_each(|set| self.keep(&set));
+        let facts = self.facts;
         let data = facts.has(Facts::DATA);
         let facts = facts
             .with(Facts::EMPTY_NON_TERMINAL, !data && base.has_children)
             .with(Facts::CUT, facts.has(Facts::CUT) && !base.owner.is_empty())
             .with(Facts::WILDCARD_CHILD, base.now.is_some_and(|now| now.facts.has(Facts::WILDCARD_CHILD)));
-        self.node(base, version, version, sets, facts)
+        self.node(base, version, version, facts)
     }
 
     /// The state `base` with other facts.
     pub(super) fn with_facts(&mut self, base: &Base<'_>, version: Version, facts: Facts) -> Node {
-        self.octets.clear();
-        self.octets.extend_from_slice(base.owner);
-        let sets = || base.now.iter().flat_map(State::sets);
-        for set in sets() {
-            entry(&mut self.octets, set.key, set.records.len(), set.since);
-        }
-        for set in sets() {
-            self.octets.extend_from_slice(set.records);
-        }
+        self.begin(base.owner);
+        base.now.iter().flat_map(State::sets).for_each(|set| self.keep(&set));
         let changed = base.now.map_or(Version(0), |now| now.changed);
-        self.node(base, version, changed, sets().count(), facts)
+        self.node(base, version, changed, facts)
     }
 
-    fn node(&mut self, base: &Base<'_>, version: Version, changed: Version, sets: usize, facts: Facts) -> Node {
+    fn begin(&mut self, owner: &[u8]) {
+        self.octets.clear();
+        self.octets.extend_from_slice(owner);
+        self.records.clear();
+        (self.sets, self.facts) = (0, Facts::default());
+    }
+
+    /// Adds a set as it was.
+    fn keep(&mut self, set: &StoredSet<'_>) {
+        self.records.extend_from_slice(set.records);
+        self.enter(set.key, set.records.len(), set.since);
+    }
+
+    /// Adds the entry of the set whose records, so many octets, were added last.
+    fn enter(&mut self, key: SetKey, len: usize, since: Version) {
+        entry(&mut self.octets, key, len, since);
+        self.sets += 1;
+        self.facts.0 |= facts_of(key).0;
+    }
+
+    fn node(&mut self, base: &Base<'_>, version: Version, changed: Version, facts: Facts) -> Node {
         let older = base.newest.and_then(|newest| {
             let head = &newest.header.header;
             if head.since < version {
@@ -359,7 +366,8 @@ impl Builder {
             head.older.clone()
         });
         // Names have at most 255 octets, owners at most 65,536 types.
-        let (owner, sets) = (base.owner.len() as u8, sets as u16);
+        let (owner, sets) = (base.owner.len() as u8, self.sets as u16);
+        self.octets.extend_from_slice(&self.records);
         let head = Head { since: version, changed, older, sets, owner, facts };
         ThinArc::from_header_and_slice(head, &self.octets)
     }

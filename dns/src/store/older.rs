@@ -12,11 +12,12 @@
 //! Places count from the end of the owner; numbers without a width are as short as can be (`varint`). The table comes first,
 //! so that it is read together with the head.
 
+use memchr::memmem;
 use triomphe::ThinArc;
 
 use super::{
     Version,
-    node::{self, Facts, State, StoredSet},
+    node::{self, Facts, State},
     varint,
 };
 
@@ -27,8 +28,6 @@ const STATES: usize = 32;
 const OCTETS: usize = 4096;
 /// Octets of a row of the table.
 const ROW: usize = 6;
-/// Equal records are found among those of this many states.
-const REMEMBERED: usize = 8;
 /// Beside the facts: `changed` is another version than `since`.
 const CHANGED_APART: u8 = 128;
 
@@ -145,7 +144,7 @@ pub(super) fn pack(before: Option<&Block>, state: &State<'_>, buffers: &mut Buff
     directory.clear();
     own.clear();
     for set in state.sets() {
-        let known = parts.place_of(&set);
+        let known = parts.place_of(set.records);
         node::packed_entry(directory, state.since, &set, known);
         if known.is_none() {
             own.extend_from_slice(set.records);
@@ -199,10 +198,6 @@ impl<'a> Parts<'a> {
         Self { first: head.first, owner, table, rest }
     }
 
-    fn state(&self, place: usize) -> State<'a> {
-        self.shown(self.found(place))
-    }
-
     /// Which state held at `version`, which is not before the first. All rows are looked at: that costs less than guessing
     /// which half to go on with.
     fn place_at(&self, version: Version) -> Option<usize> {
@@ -234,14 +229,9 @@ impl<'a> Parts<'a> {
         )
     }
 
-    /// Where the records of `set` are, if one of the last states has the same.
-    fn place_of(&self, set: &StoredSet<'_>) -> Option<usize> {
-        let states = self.table.len() / ROW;
-        (states.saturating_sub(REMEMBERED)..states).rev().find_map(|place| {
-            let same = self.state(place).set(set.key)?;
-            // Records of a state are in its block.
-            (same.records == set.records).then(|| same.records.as_ptr() as usize - self.rest.as_ptr() as usize)
-        })
+    /// Where octets equal to `records` are, whichever states they came with.
+    fn place_of(&self, records: &[u8]) -> Option<usize> {
+        memmem::find(self.rest, records)
     }
 }
 
