@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 /// A segment doubles up to this many words, then splits.
 const MAX_WORDS: usize = 4096;
@@ -23,7 +23,7 @@ pub(super) struct Index {
 }
 
 #[derive(Debug)]
-struct Directory {
+pub(super) struct Directory {
     /// The number of high hash bits that choose the segment.
     bits: u32,
     segments: Box<[Arc<Segment>]>,
@@ -43,23 +43,14 @@ impl Index {
         Self { directory: ArcSwap::from_pointee(directory) }
     }
 
-    /// The number that was added under `hash` and for which `is_it` holds.
-    pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let directory = self.directory.load();
-        let words = &directory.segment(hash).words;
-        let mask = words.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let word = words[at].load(Ordering::Acquire);
-            if word == 0 {
-                return None;
-            }
-            let number = (word as u32) - 1;
-            if (word >> 32) as u32 == hash && is_it(number) {
-                return Some(number);
-            }
-            at = (at + 1) & mask;
-        }
+    /// What is looked into; taking it costs an atomic exchange.
+    pub(super) fn directory(&self) -> Guard<Arc<Directory>> {
+        self.directory.load()
+    }
+
+    /// As [`Directory::find`], of what is there now.
+    pub(super) fn find(&self, hash: u32, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.directory().find(hash, is_it)
     }
 
     /// Adds `number` under `hash`. For the writer only; the number must not be there yet.
@@ -79,6 +70,25 @@ impl Index {
 }
 
 impl Directory {
+    /// The number that was added under `hash` and for which `is_it` holds.
+    #[inline]
+    pub(super) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let words = &self.segment(hash).words;
+        let mask = words.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let word = words[at].load(Ordering::Acquire);
+            if word == 0 {
+                return None;
+            }
+            let number = (word as u32) - 1;
+            if (word >> 32) as u32 == hash && is_it(number) {
+                return Some(number);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
     fn place(&self, hash: u32) -> usize {
         if self.bits == 0 { 0 } else { (hash >> (32 - self.bits)) as usize }
     }

@@ -32,7 +32,8 @@ pub(crate) fn touch<'v>(questions: &[Question<'v>; LOT]) -> [Option<ZoneView<'v>
 
 /// The states of the owners.
 fn touch_owners(questions: &[Question<'_>; LOT], zones: &[Option<ZoneView<'_>>; LOT]) {
-    let numbers: [_; LOT] = std::array::from_fn(|at| zones[at]?.zone().near(zones[at]?.labels_of(questions[at]?.1)));
+    let owners = std::array::from_fn(|at| Some((zones[at]?.zone(), zones[at]?.labels_of(questions[at]?.1))));
+    let numbers = near(&owners);
     let held: [_; LOT] = std::array::from_fn(|at| Some(zones[at]?.zone().slots.get(numbers[at]?)?.load()));
     let node = |at: usize| held[at].as_ref().and_then(|held: &Guard<Option<Node>>| held.as_ref());
     let mut blocks = [None; LOT];
@@ -58,14 +59,28 @@ fn touch_owners(questions: &[Question<'_>; LOT], zones: &[Option<ZoneView<'_>>; 
     black_box(states.fold(read, |all, octet| all ^ octet));
 }
 
-/// As [`touch`], of what the next states of these owners, each given with its zone, will grow from.
-pub(super) fn touch_newest(owners: &[Option<(&Zone, &[u8])>; LOT]) {
-    let numbers: [_; LOT] = std::array::from_fn(|at| owners[at].and_then(|(zone, owner)| zone.near(owner)));
+/// The number of each owner or, rarely, of another name with its hash. Sealed names are not looked for.
+fn near(owners: &[Option<(&Zone, &[u8])>; LOT]) -> [Option<u32>; LOT] {
+    // No wait overlaps with another past the exchange that taking a directory is: one serves all owners of a zone.
+    let mut taken: Option<(&Zone, _)> = None;
+    owners.map(|owner| {
+        let (zone, owner) = owner?;
+        let known = taken.take().filter(|(of, _)| std::ptr::eq(*of, zone));
+        let (_, directory) = taken.insert(known.unwrap_or_else(|| (zone, zone.index.directory())));
+        directory.find(zone.hash(owner), |_| true)
+    })
+}
+
+/// As [`touch`], of what the next states of these owners, each given with its zone, will grow from. Gives the number of
+/// each as far as it is known.
+pub(super) fn touch_newest(owners: &[Option<(&Zone, &[u8])>; LOT]) -> [Option<u32>; LOT] {
+    let numbers = near(owners);
     let held: [_; LOT] = std::array::from_fn(|at| Some(owners[at]?.0.slots.get(numbers[at]?)?.load()));
     let nodes = held.iter().filter_map(|held| held.as_ref().and_then(|held| held.as_ref()));
     let read = nodes.clone().fold(0, |all, node| all ^ u64::from(node.slice.last().copied().unwrap_or_default()));
     let blocks = nodes.filter_map(|node| node.header.header.blocks());
     black_box(blocks.fold(read, |all, block| all ^ super::older::touch_all(block)));
+    numbers
 }
 
 fn is_younger(block: Option<&Block>, zone: Option<ZoneView<'_>>) -> bool {

@@ -1,6 +1,6 @@
 //! The one that changes the store.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use conn3ction_schemas::{Name, NameRef, RecordSet, RecordSetRef, Serial, SetKey, Timestamp};
 
@@ -53,6 +53,8 @@ pub struct Writer {
     touched: Vec<u32>,
     /// The zones that events which are not shown yet touched.
     unshown: Vec<u32>,
+    /// Zones and names whose changes [`Writer::expect`] was told of, in their order.
+    expected: VecDeque<(u32, u32)>,
     builder: Builder,
 }
 
@@ -94,9 +96,9 @@ impl Writer {
         let order = Order::of_sorted(0..count);
         shown.order.store(order.clone());
         let version = store.published();
-        let (time, builder) = (Timestamp::default(), Builder::default());
+        let (time, expected, builder) = (Timestamp::default(), VecDeque::new(), Builder::default());
         let (committed, last_zone, touched, unshown) = (version, 0, Vec::new(), Vec::new());
-        Self { store, shown, version, time, committed, last_zone, zones, order, touched, unshown, builder }
+        Self { store, shown, version, time, committed, last_zone, zones, order, touched, unshown, expected, builder }
     }
 
     /// Shows what this writer wrote in the place of what `store` shows; from now on it writes there. It must have written
@@ -165,7 +167,9 @@ impl Writer {
     }
 
     /// Reads what changes of these owners, each given with its zone's apex, will read, so that it is in the cache by then.
+    /// They should be the next that change, in this order: then none of them is searched for again.
     pub fn expect(&mut self, owners: &[(NameRef<'_>, NameRef<'_>)]) {
+        self.expected.clear();
         if owners.len() == 1 {
             return; // There is no other wait that its own could overlap with.
         }
@@ -175,9 +179,10 @@ impl Writer {
                 let below = owner.as_wire().len().saturating_sub(apex.as_wire().len());
                 *place = self.find(*apex).map(|number| (number, &owner.as_wire()[..below]));
             }
-            touch::touch_newest(
+            let numbers = touch::touch_newest(
                 &lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels)))),
             );
+            self.expected.extend(lot.iter().zip(numbers).filter_map(|(owner, number)| Some(((*owner)?.0, number?))));
         }
     }
 
@@ -283,7 +288,13 @@ impl Writer {
     ) {
         let version = self.version;
         let working = &mut self.zones[zone_number as usize];
-        let found = zone.find(owner);
+        // Another owner may change than was expected, and a name far from it may have its hash.
+        let expected = self.expected.front().filter(|(zone, _)| *zone == zone_number);
+        let found = expected.and_then(|(_, number)| zone.find_at(*number, owner));
+        let found = match found {
+            Some(_) => self.expected.pop_front().and(found),
+            None => zone.find(owner),
+        };
         let number = found.as_ref().map(|(number, _)| *number);
         let base = working.base(found.as_ref(), version, owner);
         let gone = base.now.and_then(|now| now.set(key));

@@ -88,21 +88,18 @@ impl Zone {
             return Some((number, self.newest(number)?));
         }
         let mut found = None;
-        let number = self.index.find(self.hash(owner), |number| {
-            let Some(slot) = self.slots.get(number) else { return false };
-            let node = slot.load();
-            let is_it = node.as_ref().is_some_and(|node| State::of(node).owner() == owner);
-            if is_it {
-                found = Some(node);
-            }
-            is_it
-        })?;
-        Some((number, Held::Newest(found?)))
+        self.index.find(self.hash(owner), |number| {
+            found = self.find_at(number, owner);
+            found.is_some()
+        });
+        found
     }
 
-    /// The number of `owner` or, rarely, of another name with its hash. Sealed names are not looked for.
-    pub(super) fn near(&self, owner: &[u8]) -> Option<u32> {
-        self.index.find(self.hash(owner), |_| true)
+    /// As [`Zone::find`], if `owner` has this number and came or changed since the zone was sealed.
+    pub(super) fn find_at(&self, number: u32, owner: &[u8]) -> Option<(u32, Held<'_>)> {
+        let node = self.slots.get(number)?.load();
+        let is_it = node.as_ref().is_some_and(|node| State::of(node).owner() == owner);
+        is_it.then_some((number, Held::Newest(node)))
     }
 
     /// The newest state of name `number`.
