@@ -2,11 +2,11 @@
 //!
 //! There is one loop and one way to read, so past and live cannot leave a gap or overlap where they meet.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use conn3ction_schemas::Revision;
 use futures::{
-    StreamExt,
+    StreamExt, TryStreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
@@ -25,8 +25,11 @@ pub(crate) fn follow<R>(read: R, head: watch::Receiver<Revision>, after: Revisio
 where
     R: Fn(Revision, usize) -> BoxFuture<'static, Result<Vec<Arc<Event>>, ReadError>> + Send + Sync + 'static,
 {
-    let follower = Follower { read, head, chain: Chain::at(after), ready: VecDeque::new(), failed: false };
-    stream::unfold(follower, |mut follower| async move { follower.next().await.map(|item| (item, follower)) }).boxed()
+    let follower = Follower { read, head, chain: Chain::at(after) };
+    let reads = stream::try_unfold(follower, |mut follower| async move {
+        Ok(follower.next().await?.map(|events| (stream::iter(events.into_iter().map(Ok)), follower)))
+    });
+    reads.try_flatten().boxed()
 }
 
 type Item = Result<Arc<Event>, ReadError>;
@@ -34,33 +37,25 @@ type Item = Result<Arc<Event>, ReadError>;
 struct Follower<R> {
     read: R,
     head: watch::Receiver<Revision>,
-    /// At the last event that was yielded.
+    /// At the last event that was given.
     chain: Chain,
-    ready: VecDeque<Arc<Event>>,
-    failed: bool,
 }
 
 impl<R> Follower<R>
 where
     R: Fn(Revision, usize) -> BoxFuture<'static, Result<Vec<Arc<Event>>, ReadError>> + Send + Sync + 'static,
 {
-    async fn next(&mut self) -> Option<Item> {
+    /// The next events; `None` once no more can come.
+    async fn next(&mut self) -> Result<Option<Vec<Arc<Event>>>, ReadError> {
         loop {
-            if self.failed {
-                return None;
-            }
-            if let Some(event) = self.ready.pop_front() {
-                return Some(match self.chain.link(&event) {
-                    Ok(()) => Ok(event),
-                    Err(error) => self.fail(error),
-                });
-            }
             match (self.read)(self.chain.revision(), READ_BYTES).await {
                 Ok(events) if events.is_empty() => {
                     let after = self.chain.revision();
-                    self.head.wait_for(|head| *head > after).await.ok()?;
+                    if self.head.wait_for(|head| *head > after).await.is_err() {
+                        return Ok(None);
+                    }
                 }
-                Ok(events) => self.ready = events.into(),
+                Ok(events) => return self.linked(events).map(Some),
                 Err(error @ ReadError::Unavailable(_)) => {
                     tracing::warn!(
                         revision = self.chain.revision().0,
@@ -69,13 +64,20 @@ where
                     );
                     tokio::time::sleep(RETRY).await;
                 }
-                Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return Some(self.fail(error)),
+                Err(error @ (ReadError::Damaged { .. } | ReadError::Form { .. })) => return Err(error),
             }
         }
     }
 
-    fn fail(&mut self, error: ReadError) -> Item {
-        self.failed = true;
-        Err(error)
+    /// The events up to the first that does not link. That is read again, and found first then.
+    fn linked(&mut self, mut events: Vec<Arc<Event>>) -> Result<Vec<Arc<Event>>, ReadError> {
+        let mut faults =
+            events.iter().enumerate().filter_map(|(place, event)| Some((place, self.chain.link(event).err()?)));
+        match faults.next() {
+            Some((0, error)) => return Err(error),
+            Some((place, _)) => events.truncate(place),
+            None => {}
+        }
+        Ok(events)
     }
 }

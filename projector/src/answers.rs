@@ -10,7 +10,7 @@ use conn3ction_schemas::{
     event::{DeltaRef, Hash, HeaderRef, ZoneChangeRef, ZoneLife},
 };
 
-use crate::{Digest, EntryHash, Keys, Notes, Projection, progress::Reporter, sealing::Trigger};
+use crate::{Digest, EntryHash, Keys, Notes, Projection, digest::SetEntry, progress::Reporter, sealing::Trigger};
 
 /// What deciding needs besides the records: where the fold stands, every zone there ever was, the idempotency keys.
 ///
@@ -29,7 +29,7 @@ pub struct HeadState {
     /// When that event was stored.
     pub committed_at: Timestamp,
     /// Every zone there is or was, by apex.
-    pub zones: HashMap<Name, ZoneState>,
+    pub zones: HashMap<Name, ZoneState, foldhash::quality::RandomState>,
     /// The idempotency keys of the last day.
     pub keys: Keys,
     /// Who made each event, when and why.
@@ -58,7 +58,7 @@ impl Default for HeadState {
             epoch: Epoch::FIRST,
             hash: Hash::default(),
             committed_at: Timestamp::default(),
-            zones: HashMap::new(),
+            zones: HashMap::default(),
             keys: Keys::default(),
             notes: Notes::default(),
         }
@@ -223,12 +223,12 @@ impl Projection for Answers {
             let zone = change.zone;
             self.writer.put(zone, delta.owner, delta.key, delta.after);
             let (digest, octets) = (&mut self.digest, &mut self.entry);
-            let mut hash = |set| EntryHash::of_set_in(octets, zone, delta.owner, delta.key, set);
+            let mut entry = SetEntry::new(octets, zone, delta.owner, delta.key);
             if let Some(before) = delta.before {
-                digest.remove(hash(before));
+                digest.remove(entry.hash(before));
             }
             if let Some(after) = delta.after {
-                digest.add(hash(after));
+                digest.add(entry.hash(after));
             }
         }
     }

@@ -65,33 +65,7 @@ impl EntryHash {
         key: SetKey,
         set: impl Into<RecordSetRef<'n>>,
     ) -> Self {
-        Self::of_set_in(&mut Vec::with_capacity(128), zone.into(), owner.into(), key, set.into())
-    }
-
-    /// As [`EntryHash::of_set`], in memory that is used again and again.
-    pub(crate) fn of_set_in(
-        octets: &mut Vec<u8>,
-        zone: NameRef<'_>,
-        owner: NameRef<'_>,
-        key: SetKey,
-        set: RecordSetRef<'_>,
-    ) -> Self {
-        octets.clear();
-        octets.push(b'S');
-        octets.extend_from_slice(zone.as_wire());
-        octets.extend_from_slice(owner.as_wire());
-        octets.extend_from_slice(&key.rtype.0.to_be_bytes());
-        octets.extend_from_slice(&key.covered.0.to_be_bytes());
-        octets.extend_from_slice(&set.ttl().as_secs().to_be_bytes());
-        for wire in set.rdata() {
-            octets.extend_from_slice(&(wire.len() as u16).to_be_bytes());
-            octets.extend_from_slice(wire);
-            if key.rtype == RecordType::SOA && wire.len() >= SOA_NUMBERS {
-                let at = octets.len() - SOA_NUMBERS;
-                octets[at..at + 4].fill(0);
-            }
-        }
-        Self::finish(Sha256::new().chain_update(octets))
+        SetEntry::new(&mut Vec::with_capacity(128), zone.into(), owner.into(), key).hash(set.into())
     }
 
     fn finish(hash: Sha256) -> Self {
@@ -101,6 +75,42 @@ impl EntryHash {
             *limb = u64::from_le_bytes(*octets);
         }
         Self(limbs)
+    }
+}
+
+/// Entries of one owner and key, in memory that is used again and again.
+pub(crate) struct SetEntry<'o> {
+    octets: &'o mut Vec<u8>,
+    /// Octets up to the key.
+    begin: usize,
+    key: SetKey,
+}
+
+impl<'o> SetEntry<'o> {
+    pub(crate) fn new(octets: &'o mut Vec<u8>, zone: NameRef<'_>, owner: NameRef<'_>, key: SetKey) -> Self {
+        octets.clear();
+        octets.push(b'S');
+        octets.extend_from_slice(zone.as_wire());
+        octets.extend_from_slice(owner.as_wire());
+        octets.extend_from_slice(&key.rtype.0.to_be_bytes());
+        octets.extend_from_slice(&key.covered.0.to_be_bytes());
+        Self { begin: octets.len(), octets, key }
+    }
+
+    /// As [`EntryHash::of_set`].
+    pub(crate) fn hash(&mut self, set: RecordSetRef<'_>) -> EntryHash {
+        let Self { octets, begin, key } = self;
+        octets.truncate(*begin);
+        octets.extend_from_slice(&set.ttl().as_secs().to_be_bytes());
+        for wire in set.rdata() {
+            octets.extend_from_slice(&(wire.len() as u16).to_be_bytes());
+            octets.extend_from_slice(wire);
+            if key.rtype == RecordType::SOA && wire.len() >= SOA_NUMBERS {
+                let at = octets.len() - SOA_NUMBERS;
+                octets[at..at + 4].fill(0);
+            }
+        }
+        EntryHash::finish(Sha256::new().chain_update(octets))
     }
 }
 

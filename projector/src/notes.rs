@@ -96,13 +96,12 @@ impl Notes {
         if self.epochs.last().is_none_or(|(_, epoch)| *epoch != header.epoch) {
             self.epochs.push((header.revision, header.epoch));
         }
-        let (actor, reason) = (header.actor(), header.reason());
         let last = self.entries.last().map(|entry| entry.text);
         // Most events come from where the one before came from.
-        let is_same = |text: &Text| *text.actor == *actor && text.reason.as_deref() == reason;
+        let is_same = |text: &Text| header.is_by(&text.actor, text.reason.as_deref());
         let text = match last.filter(|last| self.texts.get(*last as usize).is_some_and(is_same)) {
             Some(last) => last,
-            None => self.text(Text { actor: actor.into(), reason: reason.map(Arc::from) }),
+            None => self.text(Text { actor: header.actor().into(), reason: header.reason().map(Arc::from) }),
         };
         let Fixed { committed_at, time, kind, .. } = **header;
         self.entries.push(Entry { committed_at, time, text, kind });

@@ -37,7 +37,13 @@ impl<'a> NameRef<'a> {
         (is_sound && wire.get(at) == Some(&0) && at + 1 == wire.len()).then_some(Self(wire))
     }
 
+    /// Takes what [`NameRef::from_stored`] took before.
+    pub(crate) fn known(wire: &'a [u8]) -> Self {
+        Self(wire)
+    }
+
     /// The wire form: length-prefixed labels, the root label last.
+    #[inline]
     pub fn as_wire(self) -> &'a [u8] {
         self.0
     }
@@ -48,6 +54,7 @@ impl<'a> NameRef<'a> {
     }
 
     /// Whether this name is `other` or a descendant of it.
+    #[inline]
     pub fn is_at_or_below(self, other: NameRef<'_>) -> bool {
         let Some(labels) = self.0.len().checked_sub(other.0.len()) else { return false };
         let mut at = 0;
@@ -59,6 +66,7 @@ impl<'a> NameRef<'a> {
 }
 
 impl<'a> From<&'a Name> for NameRef<'a> {
+    #[inline]
     fn from(name: &'a Name) -> Self {
         Self(&name.0)
     }
@@ -166,6 +174,7 @@ impl Name {
     }
 
     /// The wire form: length-prefixed labels, the root label last.
+    #[inline]
     pub fn as_wire(&self) -> &[u8] {
         &self.0
     }

@@ -104,11 +104,13 @@ impl<'a> RecordSetRef<'a> {
     }
 
     /// The TTL of all records of the set.
+    #[inline]
     pub fn ttl(&self) -> Ttl {
         self.ttl
     }
 
     /// How many values there are.
+    #[inline]
     pub fn count(&self) -> usize {
         match self.values {
             Values::Made(rdata) => rdata.len(),
@@ -117,6 +119,7 @@ impl<'a> RecordSetRef<'a> {
     }
 
     /// The values in canonical order, in wire form.
+    #[inline]
     pub fn rdata(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut values = self.values;
         std::iter::from_fn(move || match &mut values {

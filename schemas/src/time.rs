@@ -26,6 +26,7 @@ impl Timestamp {
 
     /// The moment `micros` microseconds later.
     #[must_use]
+    #[inline]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }

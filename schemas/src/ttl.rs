@@ -22,11 +22,13 @@ impl Ttl {
     /// # Errors
     ///
     /// [`TtlOutOfRange`] above 2^31 - 1.
+    #[inline]
     pub const fn from_secs(secs: u32) -> Result<Self, TtlOutOfRange> {
         if secs > Self::MAX.0 { Err(TtlOutOfRange) } else { Ok(Self(secs)) }
     }
 
     /// The TTL in seconds.
+    #[inline]
     pub const fn as_secs(self) -> u32 {
         self.0
     }

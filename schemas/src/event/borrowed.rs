@@ -17,6 +17,7 @@ pub struct HeaderRef<'a> {
 impl Deref for HeaderRef<'_> {
     type Target = Fixed;
 
+    #[inline]
     fn deref(&self) -> &Fixed {
         self.fixed
     }

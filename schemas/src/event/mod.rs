@@ -301,16 +301,19 @@ impl SealedHeader {
     }
 
     /// SHA-256 of the octets: this event's hash.
+    #[inline]
     pub fn hash(&self) -> Hash {
         self.hash
     }
 
     /// The members that have a fixed size: among them what links this event to the one before it and to its body.
+    #[inline]
     pub fn fixed(&self) -> &Fixed {
         &self.fixed
     }
 
     /// All that the header says, read from its octets.
+    #[inline]
     pub fn read(&self) -> HeaderRef<'_> {
         HeaderRef::new(&self.octets, &self.fixed)
     }

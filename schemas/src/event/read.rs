@@ -185,6 +185,7 @@ pub struct ZoneChanges<'a> {
 }
 
 impl<'a> ZoneChanges<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let more = match usize::try_from(reader.array()?).ok()?.checked_sub(1) {
             None => return Some(Self { first: None, more: 0, octets: *reader }),
@@ -199,6 +200,7 @@ impl<'a> ZoneChanges<'a> {
     }
 
     /// How many there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.more + usize::from(self.first.is_some())
     }
@@ -209,6 +211,7 @@ impl<'a> ZoneChanges<'a> {
     }
 
     /// Each of them.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = ZoneChangeRef<'a>> + use<'a> {
         let mut octets = self.octets;
         // All of it was read once when this was made.
@@ -238,28 +241,40 @@ pub struct Fixed {
     request_id: Span,
     idempotency: Option<(Span, Span)>,
     reason: Option<Span>,
+    first_zone: Option<FirstZone>,
+    more_zones: usize,
+    /// Where those lie.
     zones: Span,
+}
+
+/// The first [`ZoneChangeRef`] of a header; its name lies in the octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FirstZone {
+    zone: Span,
+    before: Option<Serial>,
+    after: Serial,
+    life: ZoneLife,
 }
 
 /// From one octet to before another.
 type Span = (u32, u32);
 
-/// How many octets a header has, to tell where its members lie while they are read.
+/// The octets of a header, to tell where its members lie while they are read.
 #[derive(Clone, Copy)]
-struct Spans(usize);
+struct Spans<'a>(&'a [u8]);
 
-impl Spans {
-    /// Where `value`, just taken from `reader`, lies in the octets that it began with.
-    fn of_last(self, value: &[u8], reader: &Reader<'_>) -> Span {
-        let end = self.0 - reader.0.len();
-        ((end - value.len()) as u32, end as u32)
+impl Spans<'_> {
+    /// Where `part` lies, which was taken from the octets.
+    #[inline]
+    fn of(self, part: &[u8]) -> Span {
+        let from = part.as_ptr().addr() - self.0.as_ptr().addr();
+        (from as u32, (from + part.len()) as u32)
     }
 
     /// Where the text that comes next lies.
     #[inline]
     fn text(self, reader: &mut Reader<'_>) -> Option<Span> {
-        let text = reader.text()?;
-        Some(self.of_last(text.as_bytes(), reader))
+        reader.text().map(|text| self.of(text.as_bytes()))
     }
 }
 
@@ -293,7 +308,7 @@ impl Fixed {
 
     #[inline]
     fn members(reader: &mut Reader<'_>) -> Option<Self> {
-        let spans = Spans(reader.0.len());
+        let spans = Spans(reader.0);
         let mut members = Members::of(reader)?;
         let format = members.must(0)?.unsigned()?;
         let revision = Revision(members.must(1)?.unsigned()?);
@@ -316,16 +331,20 @@ impl Fixed {
         let idempotency = members.may(11, |value| {
             let mut members = Members::of(value)?;
             let key = spans.text(members.must(0)?)?;
-            let reader = members.must(1)?;
-            let digest = spans.of_last(&reader.hash()?.0, reader);
+            let digest = members.must(1)?.bytes().filter(|digest| digest.len() == size_of::<Hash>())?;
             members.end()?;
-            Some((key, digest))
+            Some((key, spans.of(digest)))
         })?;
         let reason = members.may(12, |value| spans.text(value))?;
         let reader = members.must(13)?;
-        let from = spans.0 - reader.0.len();
-        ZoneChanges::read(reader)?;
-        let zones = (from as u32, (spans.0 - reader.0.len()) as u32);
+        let ZoneChanges { first, more: more_zones, octets } = ZoneChanges::read(reader)?;
+        let first_zone = first.map(|ZoneChangeRef { zone, before, after, life }| FirstZone {
+            zone: spans.of(zone.as_wire()),
+            before,
+            after,
+            life,
+        });
+        let zones = spans.of(&octets.0[..octets.0.len() - reader.0.len()]);
         let change_count = members.must(14)?.unsigned()?;
         let of = members.may(15, |value| value.unsigned().map(Revision))?;
         let previous_hash = members.must(16)?.hash()?;
@@ -350,6 +369,8 @@ impl Fixed {
             request_id,
             idempotency,
             reason,
+            first_zone,
+            more_zones,
             zones,
         })
     }
@@ -358,10 +379,19 @@ impl Fixed {
 // All spans were found, and the texts looked at, when the octets were read.
 impl<'a> HeaderRef<'a> {
     /// The header in `octets`, of which `fixed` was read.
+    #[inline]
     pub(super) fn new(octets: &'a [u8], fixed: &'a Fixed) -> Self {
         let header = Self { octets, fixed, zones: ZoneChanges::default() };
-        let zones = ZoneChanges::read(&mut Reader(header.octets(fixed.zones)));
-        Self { zones: zones.unwrap_or_default(), ..header }
+        let first = fixed.first_zone.map(|FirstZone { zone, before, after, life }| ZoneChangeRef {
+            zone: NameRef::known(header.octets(zone)),
+            before,
+            after,
+            life,
+        });
+        Self {
+            zones: ZoneChanges { first, more: fixed.more_zones, octets: Reader(header.octets(fixed.zones)) },
+            ..header
+        }
     }
 
     /// Who did it.
@@ -385,6 +415,12 @@ impl<'a> HeaderRef<'a> {
         Some(IdempotencyRef { key: self.text(key), digest: Hash(self.octets(digest).try_into().ok()?) })
     }
 
+    /// Whether this actor did it and gave this reason.
+    pub fn is_by(self, actor: &str, reason: Option<&str>) -> bool {
+        let given = self.fixed.reason.map(|span| self.octets(span));
+        self.octets(self.fixed.actor) == actor.as_bytes() && given == reason.map(str::as_bytes)
+    }
+
     /// Why.
     pub fn reason(self) -> Option<&'a str> {
         self.fixed.reason.map(|span| self.text(span))
@@ -394,6 +430,7 @@ impl<'a> HeaderRef<'a> {
         std::str::from_utf8(self.octets(span)).unwrap_or_default()
     }
 
+    #[inline]
     fn octets(self, (from, end): Span) -> &'a [u8] {
         self.octets.get(from as usize..end as usize).unwrap_or_default()
     }
