@@ -211,15 +211,19 @@ impl Projection for Answers {
             trigger.count(deltas.len());
         }
         // A delta names its zone by its place in the header, and places rise with the deltas.
-        let first = || (0..).zip(header.zones.iter()).peekable();
+        let first = || (0..).zip(header.zones.iter());
         let mut zones = first();
+        let mut next = zones.next();
         for delta in deltas {
-            if zones.peek().is_none_or(|(place, _)| *place > delta.zone) {
+            if next.is_none_or(|(place, _)| place > delta.zone) {
                 zones = first();
+                next = zones.next();
             }
-            while zones.next_if(|(place, _)| *place < delta.zone).is_some() {}
+            while next.is_some_and(|(place, _)| place < delta.zone) {
+                next = zones.next();
+            }
             // The committer checked that there is one.
-            let Some((_, change)) = zones.peek() else { continue };
+            let Some((_, change)) = next else { continue };
             let zone = change.zone;
             self.writer.put(zone, delta.owner, delta.key, delta.after);
             let (digest, octets) = (&mut self.digest, &mut self.entry);

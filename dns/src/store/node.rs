@@ -18,6 +18,8 @@ pub(crate) type Node = ThinArc<Head, u8>;
 const ENTRY: usize = 16;
 /// The same, and where the records start.
 pub(super) const SEALED_ENTRY: usize = ENTRY + 8;
+/// What each record begins with: its owner, as a pointer to the question (RFC 1035 section 4.1.4).
+pub(super) const RECORD_START: [u8; 2] = [0xc0, 0x0c];
 /// Octets of a record before its rdata.
 pub(crate) const RECORD_HEAD: usize = 12;
 
@@ -308,7 +310,8 @@ impl Builder {
         }
         if let Some(set) = records {
             let from = self.records.len();
-            let mut head = [0xc0, 0x0c, 0, 0, 0, 1, 0, 0, 0, 0];
+            let [pointer, to] = RECORD_START;
+            let mut head = [pointer, to, 0, 0, 0, 1, 0, 0, 0, 0];
             head[2..4].copy_from_slice(&key.rtype.0.to_be_bytes());
             head[6..].copy_from_slice(&set.ttl().as_secs().to_be_bytes());
             for rdata in set.rdata() {

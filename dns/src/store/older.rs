@@ -12,7 +12,6 @@
 //! Places count from the end of the owner; numbers without a width are as short as can be (`varint`). The table comes first,
 //! so that it is read together with the head.
 
-use memchr::memmem;
 use triomphe::ThinArc;
 
 use super::{
@@ -231,7 +230,8 @@ impl<'a> Parts<'a> {
 
     /// Where octets equal to `records` are, whichever states they came with.
     fn place_of(&self, records: &[u8]) -> Option<usize> {
-        memmem::find(self.rest, records)
+        // Every record begins so, and little else has that octet.
+        memchr::memchr_iter(node::RECORD_START[0], self.rest).find(|at| self.rest[*at..].starts_with(records))
     }
 }
 

@@ -308,6 +308,8 @@ impl Writer {
         let existed = base.now.is_some_and(|now| now.facts.exists());
         let node = self.builder.with_set(&base, version, key, records);
         let exists = State::of(&node).facts.exists();
+        // Who stores into a slot first settles with those who hold what is there.
+        drop(found);
         working.place(zone, owner, number, node);
         if existed != exists {
             self.tell_parents(zone, zone_number, owner, exists);

@@ -71,11 +71,6 @@ impl<'a> Reader<'a> {
         self.octets(BYTES)
     }
 
-    #[inline]
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.octets(TEXT)?).ok()
-    }
-
     /// The number of items that follow.
     #[inline]
     pub(super) fn array(&mut self) -> Option<u64> {
@@ -274,7 +269,8 @@ impl Spans<'_> {
     /// Where the text that comes next lies.
     #[inline]
     fn text(self, reader: &mut Reader<'_>) -> Option<Span> {
-        reader.text().map(|text| self.of(text.as_bytes()))
+        let octets = reader.octets(TEXT)?;
+        (octets.is_ascii() || std::str::from_utf8(octets).is_ok()).then(|| self.of(octets))
     }
 }
 
