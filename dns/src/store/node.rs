@@ -37,11 +37,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    #[inline]
     pub(super) fn since(&self) -> Version {
         self.since
     }
 
     /// The newest block of older states.
+    #[inline]
     pub(super) fn blocks(&self) -> Option<&Block> {
         self.older.as_ref()
     }
@@ -156,6 +158,7 @@ impl<'a> State<'a> {
     }
 
     /// The labels below the apex; empty for the apex.
+    #[inline]
     pub(crate) fn owner(&self) -> &'a [u8] {
         self.owner
     }
@@ -181,6 +184,7 @@ impl<'a> State<'a> {
 
 impl<'a> Sets<'a> {
     /// The next set of a state that holds since `since`.
+    #[inline]
     fn next(&mut self, since: Version) -> Option<StoredSet<'a>> {
         match self {
             Self::Node { directory, records } => {
@@ -239,6 +243,7 @@ pub(super) fn packed_entry(octets: &mut Vec<u8>, since: Version, set: &StoredSet
 }
 
 /// The first `N` octets, at most eight, as a number.
+#[inline]
 fn number<const N: usize>(octets: &[u8]) -> u64 {
     let mut whole = [0; 8];
     if let Some(octets) = octets.first_chunk::<N>() {

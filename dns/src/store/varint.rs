@@ -1,5 +1,6 @@
 //! Numbers in as few octets as they need, seven bits in each, the lowest first; all but the last have their high bit set.
 
+#[inline]
 pub(super) fn put(octets: &mut Vec<u8>, mut number: u64) {
     while number >= 128 {
         octets.push(number as u8 | 128);

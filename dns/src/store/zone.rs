@@ -78,6 +78,7 @@ impl Zone {
         }
     }
 
+    #[inline]
     pub(super) fn hash(&self, owner: &[u8]) -> u32 {
         hash(&self.hasher, owner)
     }
@@ -96,6 +97,7 @@ impl Zone {
     }
 
     /// As [`Zone::find`], if `owner` has this number and came or changed since the zone was sealed.
+    #[inline]
     pub(super) fn find_at(&self, number: u32, owner: &[u8]) -> Option<(u32, Held<'_>)> {
         let node = self.slots.get(number)?.load();
         let is_it = node.as_ref().is_some_and(|node| State::of(node).owner() == owner);
@@ -103,6 +105,7 @@ impl Zone {
     }
 
     /// The newest state of name `number`.
+    #[inline]
     pub(super) fn newest(&self, number: u32) -> Option<Held<'_>> {
         if let Some(slot) = self.slots.get(number) {
             let node = slot.load();
@@ -146,6 +149,7 @@ impl Zone {
 }
 
 /// 32 well mixed bits: the index takes some from each end.
+#[inline]
 pub(super) fn hash(hasher: &foldhash::quality::RandomState, octets: &[u8]) -> u32 {
     let mut state = hasher.build_hasher();
     state.write(octets);

@@ -208,9 +208,14 @@ impl<'a> ZoneChanges<'a> {
     /// Each of them.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = ZoneChangeRef<'a>> + use<'a> {
-        let mut octets = self.octets;
-        // All of it was read once when this was made.
-        self.first.into_iter().chain((0..self.more).map_while(move |_| octets.zone_change()))
+        let Self { mut first, mut more, mut octets } = *self;
+        std::iter::from_fn(move || {
+            first.take().or_else(|| {
+                more = more.checked_sub(1)?;
+                // All of it was read once when the header was.
+                octets.zone_change()
+            })
+        })
     }
 }
 
