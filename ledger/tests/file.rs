@@ -70,6 +70,10 @@ async fn suspects(directory: &tempfile::TempDir, ends: &[(usize, u64)]) -> Vec<R
     suspects
 }
 
+fn assert_suspected(suspects: &[RangeInclusive<u64>], place: usize, named: Revision) {
+    assert!(suspects[place].contains(&named.0), "octet {place}: {named}, not {:?}", suspects[place]);
+}
+
 #[tokio::test]
 async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -83,7 +87,7 @@ async fn each_changed_octet_is_found_and_the_first_bad_revision_named() {
         fs::write(segment(&directory), &changed).unwrap();
         match FileLedger::open(directory.path()) {
             Err(OpenError::Damaged { revision, .. }) => {
-                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+                assert_suspected(&suspects, place, revision);
             }
             // The format's number in the first octets.
             Err(OpenError::Newer { .. }) => assert!((6..8).contains(&place), "octet {place}"),
@@ -132,7 +136,7 @@ async fn damage_behind_an_open_ledger_is_found_by_verify() {
         fs::write(segment(&directory), &changed).unwrap();
         match verify(&*ledger, Revision(1), |_| {}).await {
             Err(ReadError::Damaged { revision, .. }) => {
-                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+                assert_suspected(&suspects, place, revision);
             }
             other => panic!("octet {place} was changed and nobody noticed: {other:?}"),
         }
@@ -155,11 +159,10 @@ async fn an_event_that_was_changed_with_the_checksum_of_its_batch_is_named() {
         assert_eq!(changed.len(), end);
         fs::write(segment(&directory), &changed).unwrap();
         match verify(&*ledger, Revision(1), |_| {}).await {
-            Err(ReadError::Damaged { revision, .. }) => {
-                assert!(suspects[place].contains(&revision.0), "octet {place}: {revision}, not {:?}", suspects[place]);
+            Err(ReadError::Damaged { revision, .. } | ReadError::Form { revision, .. }) => {
+                assert_suspected(&suspects, place, revision);
             }
-            // The form's number; or what no hash covers: the head's times and batch, and that there are no places.
-            Err(ReadError::Form { revision, .. }) => assert!(suspects[place].contains(&revision.0), "octet {place}"),
+            // What no hash covers: the head's times and batch, and that there are no places.
             Ok(_) if suspects[place].start() < suspects[place].end() => {}
             other => panic!("octet {place}: {other:?}"),
         }

@@ -342,7 +342,7 @@ pub(crate) enum Spelling {
     /// All that can be seen and mean nothing else in a master file (RFC 1035 section 5.1), as BIND prints them.
     #[default]
     Short,
-    /// Letters, digits and `-_*/`: the others are more than some readers of master files take (Knot).
+    /// Only letters, digits and `-_*/`: more than those not every reader of master files takes (Knot, NSD).
     Careful,
 }
 
@@ -352,7 +352,6 @@ pub(crate) fn print_labels(wire: &[u8], spelling: Spelling, out: &mut impl fmt::
     if labels.peek().is_none() {
         return out.write_char('.');
     }
-    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
     for label in labels {
         match std::str::from_utf8(label) {
             Ok(text) if label.iter().all(is_plain) => out.write_str(text)?,
@@ -363,10 +362,15 @@ pub(crate) fn print_labels(wire: &[u8], spelling: Spelling, out: &mut impl fmt::
     Ok(())
 }
 
+/// What every reader of master files takes as it is.
+fn is_plain(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'*' | b'/')
+}
+
 fn print_label(label: &[u8], spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     for &octet in label {
         match octet {
-            b'-' | b'_' | b'*' | b'/' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => out.write_char(octet as char)?,
+            plain if is_plain(&plain) => out.write_char(plain as char)?,
             b'.' => out.write_str("\\.")?,
             _ if spelling == Spelling::Careful => write!(out, "\\{octet:03}")?,
             b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {

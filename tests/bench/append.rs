@@ -41,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     std::fs::write(scratch.path().join("changes.lua"), CHANGES)?;
     alone_on_files(scratch.path())?;
+    alone_in_memory(scratch.path())?;
     on_files(scratch.path())?;
     on_etcd(scratch.path())
 }
@@ -92,6 +93,27 @@ fn alone_on_files(scratch: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is left of one client's change without the disk: with one worker thread nobody has to be woken for it.
+fn alone_in_memory(scratch: &Path) -> anyhow::Result<()> {
+    for workers in ["1", "2"] {
+        let environment = [("TOKIO_WORKER_THREADS", workers)];
+        let server = Conn3ction::start_in(&environment, &scratch.join("nothing"), &["--ledger", "memory"])?;
+        let mut client = Client::new(server.http)?;
+        let mut timed = |ask: fn(&mut Client) -> anyhow::Result<()>| {
+            let mut times = Vec::new();
+            for _ in 0..1000 {
+                let begun = Instant::now();
+                ask(&mut client)?;
+                times.push(begun.elapsed().as_secs_f64() * 1e6);
+            }
+            anyhow::Ok(median(&mut times))
+        };
+        let (health, change) = (timed(Client::health)?, timed(Client::change)?);
+        println!("memory, {workers} worker threads: healthz {health:.0} us, one client's change {change:.0} us");
+    }
+    Ok(())
+}
+
 fn on_etcd(scratch: &Path) -> anyhow::Result<()> {
     let etcd = Etcd::start(&["--quota-backend-bytes=8589934592"])?;
     // What is measured is the ledger: another process would write the views.
@@ -138,11 +160,16 @@ impl Client {
     fn change(&mut self) -> anyhow::Result<()> {
         self.number += 1;
         let body = format!(r#"{{"values":["10.9.{}.{}"]}}"#, self.number / 256, self.number % 256);
-        let request = format!(
-            "PUT /records/one.example.local/A HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
-            self.stream.peer_addr()?,
-            body.len()
-        );
+        self.ask("PUT /records/one.example.local/A", &body)
+    }
+
+    fn health(&mut self) -> anyhow::Result<()> {
+        self.ask("GET /healthz", "")
+    }
+
+    fn ask(&mut self, what: &str, body: &str) -> anyhow::Result<()> {
+        let (host, length) = (self.stream.peer_addr()?, body.len());
+        let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{body}");
         self.stream.write_all(request.as_bytes())?;
         let count = self.stream.read(&mut self.answer)?;
         anyhow::ensure!(self.answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.answer[..count]));

@@ -1,7 +1,10 @@
 //! Every record type in the spellings that people use: what we print is what BIND and ldns print of the same file, and
 //! they read our print as they read the original. Knot reads it as well.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use conn3ction_tests::{Conn3ction, root, shell};
 
@@ -45,19 +48,24 @@ fn assert_same(what: &str, ours: &Records, theirs: &Records, by_design: &[&str])
     assert!(more.is_empty() && less.is_empty(), "{what}\nours:\n{more}\ntheirs:\n{less}");
 }
 
-#[test]
-fn each_type_prints_as_bind_and_ldns_print_it_and_they_read_our_print_as_the_original() -> anyhow::Result<()> {
-    let scratch = tempfile::tempdir()?;
-    let original = root().join("tests/data/types/example.zone");
-    let server = Conn3ction::start(scratch.path(), &["--zones", "", "--ledger", "memory"])?;
+/// Imports `original` as `example.`, and exports it into a file in `scratch`: our print.
+fn print(scratch: &Path, original: &Path) -> anyhow::Result<PathBuf> {
+    let server = Conn3ction::start(&scratch.join("data"), &["--zones", "", "--ledger", "memory"])?;
     let imported = server.cli(&["import", "example.", original.to_str().expect("UTF-8")])?;
     assert_eq!(imported.code, 0, "{imported:?}");
     let exported = server.cli(&["export", "example."])?;
     assert_eq!(exported.code, 0, "{exported:?}");
-    let print = scratch.path().join("ours.zone");
+    let print = scratch.join("ours.zone");
     std::fs::write(&print, &exported.out)?;
+    Ok(print)
+}
 
-    let ours = records(&exported.out);
+#[test]
+fn each_type_prints_as_bind_and_ldns_print_it_and_they_read_our_print_as_the_original() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let original = root().join("tests/data/types/example.zone");
+    let print = print(scratch.path(), &original)?;
+    let ours = records(&std::fs::read_to_string(&print)?);
     assert_same("BIND reads our print as the original", &bind(&print)?, &bind(&original)?, &[]);
     assert_same("ldns reads our print as the original", &ldns(&print)?, &ldns(&original)?, &[]);
     assert_same("our print is BIND's", &ours, &bind(&original)?, &[]);
@@ -92,13 +100,7 @@ fn names_of_any_octets_are_exported_so_that_each_reader_takes_them() -> anyhow::
     }
     let file = scratch.path().join("octets.zone");
     std::fs::write(&file, original)?;
-    let server = Conn3ction::start(&scratch.path().join("data"), &["--zones", "", "--ledger", "memory"])?;
-    let imported = server.cli(&["import", "example.", file.to_str().expect("UTF-8")])?;
-    assert_eq!(imported.code, 0, "{imported:?}");
-    let exported = server.cli(&["export", "example."])?;
-    assert_eq!(exported.code, 0, "{exported:?}");
-    let print = scratch.path().join("ours.zone");
-    std::fs::write(&print, &exported.out)?;
+    let print = print(scratch.path(), &file)?;
     assert_same("BIND reads our print as the original", &bind(&print)?, &bind(&file)?, &[]);
     let print = print.display();
     shell(&format!("kzonecheck -o example. {print} && nsd-checkzone example. {print}"))?;

@@ -146,8 +146,11 @@ impl Frames {
 
     /// The first bad event of the next frame, which is not what was written; `None` if it does not tell.
     pub(super) fn first_bad(&mut self, frame: &FrameHead) -> Option<Revision> {
+        if frame.kind != Kind::Batch {
+            return None;
+        }
         let payload = self.octets(self.offset + HEAD_BYTES as u64, frame.payload_bytes as usize).ok()?;
-        stored::first_bad(&payload, frame.revision).filter(|_| frame.kind == Kind::Batch)
+        stored::first_bad(&payload, frame.revision)
     }
 
     /// Steps over the next frame.

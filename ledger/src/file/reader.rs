@@ -138,13 +138,10 @@ impl Walk {
         let refuse_next = |fault| refuse(after.next(), fault);
         while let Some(frame) = self.frames.peek().map_err(refuse_next)? {
             if frame.kind == Kind::Batch && frame.revision > after {
-                let payload = match self.frames.payload(&frame) {
-                    Ok(payload) => payload,
-                    Err(fault) => {
-                        let bad = self.frames.first_bad(&frame);
-                        return Err(refuse(bad.unwrap_or(after.next()), fault));
-                    }
-                };
+                let payload = self
+                    .frames
+                    .payload(&frame)
+                    .map_err(|fault| refuse(self.frames.first_bad(&frame).unwrap_or(after.next()), fault))?;
                 self.frames.pass(&frame);
                 return Ok(Some((payload, frame.revision)));
             }
@@ -156,7 +153,7 @@ impl Walk {
 
 /// The events of a batch up to `last` that are after `after`, all of it checked.
 fn events_of(payload: &Bytes, after: Revision, last: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
-    checked(payload, after).map_err(|error| match error {
+    whole_batch(payload, after).map_err(|error| match error {
         ReadError::Damaged { revision, detail } => {
             damaged(stored::first_bad(payload, last).unwrap_or(revision), detail)
         }
@@ -164,7 +161,7 @@ fn events_of(payload: &Bytes, after: Revision, last: Revision) -> Result<Vec<Arc
     })
 }
 
-fn checked(payload: &Bytes, after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
+fn whole_batch(payload: &Bytes, after: Revision) -> Result<Vec<Arc<Event>>, ReadError> {
     let (head, mut events) = stored::decode_batch(payload).map_err(|error| form(after.next(), error))?;
     let first = events.first().map_or(after.next(), |event| event.revision());
     if first > after.next() {

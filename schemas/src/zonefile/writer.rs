@@ -5,7 +5,8 @@ use std::{
 
 use crate::{Name, RecordSet, RecordType, SetKey};
 
-/// Writes a zone as a master file: absolute names, one record a line, the SOA first. Sets come in any order that puts
+/// Writes a zone as a master file: absolute names in which all but letters, digits and `-_*/` is escaped, one record a
+/// line, the SOA first. Sets come in any order that puts
 /// those of the apex first; the canonical order does.
 ///
 /// # Errors
