@@ -271,6 +271,38 @@ mod tests {
     }
 
     #[test]
+    fn owners_that_change_otherwise_than_was_expected_get_what_is_theirs() {
+        let (store, mut writer) = Store::new();
+        let zones = [name("example."), name("sub.example."), name("other.")];
+        let owners: Vec<(&Name, Name)> =
+            zones.iter().flat_map(|zone| (0..8u8).map(move |host| (zone, name(&format!("h{host}.{zone}"))))).collect();
+        let mut random = 0x9e37_79b9_7f4a_7c15u64;
+        let mut any = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            &owners[(random >> 33) as usize % owners.len()]
+        };
+        let mut held = std::collections::HashMap::new();
+        for version in 1..=2_000u64 {
+            let told: Vec<_> =
+                (0..version % 11).map(|_| any()).map(|(zone, owner)| ((*zone).into(), owner.into())).collect();
+            writer.expect(&told);
+            writer.begin(Version(version), Timestamp(version as i64));
+            for change in 0..3u8 {
+                let (zone, owner) = any();
+                let last = (version as u8).wrapping_mul(3).wrapping_add(change);
+                writer.set(zone, owner, A, Some(&a(last)));
+                held.insert((*zone, owner), a(last));
+            }
+            writer.publish();
+        }
+        let view = store.now();
+        for ((zone, owner), set) in held {
+            let found = view.zone(zone).and_then(|zone| zone.owner(owner)?.set(A).map(|set| set.to_record_set()));
+            assert_eq!(found, Some(set), "{owner} in {zone}");
+        }
+    }
+
+    #[test]
     fn a_zone_made_again_starts_empty_and_remembers_its_serial() {
         let (store, mut writer) = Store::new();
         let (zone, owner) = (name("example."), name("a.b.example."));

@@ -285,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn equal_records_are_in_a_block_once() {
+        let name = |text: &str| text.parse::<conn3ction_schemas::Name>().expect("a name");
+        let (apex, owner) = (name("example."), name("www.example."));
+        let (store, mut writer) = Store::new();
+        for version in 1..=20u64 {
+            // What begins a record is in all of these, too.
+            let octets = vec![if version % 2 == 0 { 0xc0 } else { 0x0c }; 100];
+            let ttl = Ttl::from_secs(60).expect("a TTL");
+            let set = RecordSet::new(ttl, vec![Rdata::from_stored(&octets)]).expect("a set");
+            writer.begin(Version(version), Timestamp(0));
+            writer.set(&apex, &owner, SetKey::of(RecordType::TXT), Some(&set));
+            writer.publish();
+        }
+        let zones = store.zones.load();
+        let zone = zones.get(0).expect("the zone");
+        let node = zone.slots.get(0).expect("the owner").load();
+        let block = node.as_ref().and_then(|node| node.header.header.blocks()).expect("older states");
+        assert_eq!(block.header.header.states, 19);
+        assert!(block.slice.len() < 2 * 112 + 19 * 20, "{} octets", block.slice.len());
+    }
+
+    #[test]
     fn sets_are_what_they_were_however_far_apart_their_versions_are() {
         let name = |text: &str| text.parse::<conn3ction_schemas::Name>().expect("a name");
         let (apex, owner) = (name("example."), name("www.example."));
