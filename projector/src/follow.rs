@@ -1,10 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use conn3ction_ledger::{Body, Event, Ledger, ReadError};
 use conn3ction_schemas::{
-    Delta, Revision,
-    event::{DeltaRef, FormError, chunk},
+    Delta, NameRef, Revision,
+    event::{DeltaRef, FormError, HeaderRef, chunk},
 };
 use futures::{
     StreamExt,
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 128;
 
 /// Of so many events all small bodies are read before any is folded.
-const LOT: usize = 8;
+const LOT: usize = 32;
 
 /// The events after a revision, those that wait already together.
 fn events(ledger: &dyn Ledger, after: Revision) -> ReadyChunks<BoxStream<'static, Result<Arc<Event>, ReadError>>> {
@@ -128,9 +128,9 @@ async fn feed_all(
     let mut failed = Ok(());
     let events: Vec<Arc<Event>> =
         waiting.into_iter().map_while(|event| event.map_err(|e| failed = Err(e)).ok()).collect();
-    let mut fed = Ok(());
+    let (mut fed, mut read) = (Ok(()), Lot::default());
     for lot in events.chunks(LOT) {
-        fed = feed_lot(ledger, lot, at, projection, reporter).await;
+        fed = feed_lot(ledger, lot, at, &mut read, projection, reporter).await;
         if fed.is_err() {
             break;
         }
@@ -139,52 +139,66 @@ async fn feed_all(
     fed.and(failed)
 }
 
+/// What was read of a few events; its memory is used again and again.
+#[derive(Default)]
+struct Lot<'e> {
+    /// Each with the places of its deltas, if its body is small.
+    events: Vec<(&'e Arc<Event>, HeaderRef<'e>, Range<usize>)>,
+    deltas: Vec<DeltaRef<'e>>,
+    /// The owners that change, each with its zone.
+    owners: Vec<(NameRef<'e>, NameRef<'e>)>,
+}
+
+impl<'e> Lot<'e> {
+    /// Reads events and their small bodies, up to the first that cannot be read.
+    fn read(&mut self, lot: &'e [Arc<Event>]) -> Result<(), ReadError> {
+        self.events.clear();
+        self.deltas.clear();
+        self.owners.clear();
+        for event in lot {
+            let (header, from) = (event.header.read(), self.deltas.len());
+            if let Body::Inline(chunks) = &event.body {
+                chunks.iter().try_for_each(|octets| read(event, header.zones.len(), octets, &mut self.deltas))?;
+            }
+            // Most events are about one zone; of others nothing is expected.
+            if let Some(zone) = header.zones.iter().next().filter(|_| header.zones.len() == 1) {
+                self.owners.extend(self.deltas[from..].iter().take(LOT).map(|delta| (zone.zone, delta.owner)));
+            }
+            self.events.push((event, header, from..self.deltas.len()));
+        }
+        Ok(())
+    }
+}
+
 /// Folds the events of a lot up to the first that cannot be had. An absent ledger is waited for, because half an event
 /// cannot be taken back.
-async fn feed_lot(
+async fn feed_lot<'e>(
     ledger: &dyn Ledger,
-    lot: &[Arc<Event>],
+    lot: &'e [Arc<Event>],
     at: &mut Revision,
+    whole: &mut Lot<'e>,
     projection: &mut impl Projection,
     reporter: &Reporter,
 ) -> Result<(), ReadError> {
     // Small bodies are read whole before anything of the event is folded, and those of a lot before any of it is.
-    let most = lot.len();
-    let (mut whole, mut deltas, mut owners) =
-        (Vec::with_capacity(most), Vec::with_capacity(most), Vec::with_capacity(most));
-    let mut unread = Ok(());
-    for event in lot {
-        let header = event.header.read();
-        let from = deltas.len();
-        if let Body::Inline(chunks) = &event.body {
-            unread = chunks.iter().try_for_each(|octets| read(event, header.zones.len(), octets, &mut deltas));
-        }
-        if unread.is_err() {
-            break;
-        }
-        // Most events are about one zone; of others nothing is expected.
-        if let Some(zone) = header.zones.iter().next().filter(|_| header.zones.len() == 1) {
-            owners.extend(deltas[from..].iter().take(LOT).map(|delta: &DeltaRef<'_>| (zone.zone, delta.owner)));
-        }
-        whole.push((event, header, from..deltas.len()));
-    }
-    projection.expect(&owners);
-    for (event, header, range) in whole {
+    let unread = whole.read(lot);
+    projection.expect(&whole.owners);
+    for (event, header, range) in &whole.events {
         if let Body::Inline(_) = event.body {
-            projection.begin(&header);
-            projection.chunk(&header, &deltas[range]);
+            projection.begin(header);
+            projection.chunk(header, &whole.deltas[range.clone()]);
         } else {
             // It may take long.
             projection.show();
-            projection.begin(&header);
-            let mut chunks = Chunks::new(event.clone(), 0);
+            projection.begin(header);
+            let mut chunks = Chunks::new(Arc::clone(event), 0);
             while let Some(octets) = chunks.next_octets(ledger, reporter).await? {
                 let mut deltas = Vec::new();
                 read(event, header.zones.len(), &octets, &mut deltas)?;
-                projection.chunk(&header, &deltas);
+                projection.chunk(header, &deltas);
             }
         }
-        projection.commit(&header, event.header.hash());
+        projection.commit(header, event.header.hash());
         *at = event.revision();
     }
     unread

@@ -300,7 +300,7 @@ mod tests {
         }
         let zones = store.zones.load();
         let zone = zones.get(0).expect("the zone");
-        let node = zone.slots.get(0).expect("the owner").load();
+        let node = zone.slots.get(0).expect("the owner").newest.load();
         let block = node.as_ref().and_then(|node| node.header.header.blocks()).expect("older states");
         assert_eq!(block.header.header.states, 19);
         assert!(block.slice.len() < 2 * 112 + 19 * 20, "{} octets", block.slice.len());

@@ -5,7 +5,7 @@
 //! all questions before the next one, and the answers find it in the cache. Nothing that is found here decides an answer but
 //! the zone.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::atomic::Ordering};
 
 use arc_swap::Guard;
 
@@ -32,9 +32,9 @@ pub(crate) fn touch<'v>(questions: &[Question<'v>; LOT]) -> [Option<ZoneView<'v>
 
 /// The states of the owners.
 fn touch_owners(questions: &[Question<'_>; LOT], zones: &[Option<ZoneView<'_>>; LOT]) {
-    let owners = std::array::from_fn(|at| Some((zones[at]?.zone(), zones[at]?.labels_of(questions[at]?.1))));
+    let owners: [_; LOT] = std::array::from_fn(|at| Some((zones[at]?.zone(), zones[at]?.labels_of(questions[at]?.1))));
     let numbers = near(&owners);
-    let held: [_; LOT] = std::array::from_fn(|at| Some(zones[at]?.zone().slots.get(numbers[at]?)?.load()));
+    let held: [_; LOT] = std::array::from_fn(|at| Some(zones[at]?.zone().slots.get(numbers[at]?)?.newest.load()));
     let node = |at: usize| held[at].as_ref().and_then(|held: &Guard<Option<Node>>| held.as_ref());
     let mut blocks = [None; LOT];
     let mut read = 0;
@@ -60,7 +60,7 @@ fn touch_owners(questions: &[Question<'_>; LOT], zones: &[Option<ZoneView<'_>>; 
 }
 
 /// The number of each owner or, rarely, of another name with its hash. Sealed names are not looked for.
-fn near(owners: &[Option<(&Zone, &[u8])>; LOT]) -> [Option<u32>; LOT] {
+fn near<const N: usize>(owners: &[Option<(&Zone, &[u8])>; N]) -> [Option<u32>; N] {
     // No wait overlaps with another past the exchange that taking a directory is: one serves all owners of a zone.
     let mut taken: Option<(&Zone, _)> = None;
     owners.map(|owner| {
@@ -71,13 +71,18 @@ fn near(owners: &[Option<(&Zone, &[u8])>; LOT]) -> [Option<u32>; LOT] {
     })
 }
 
-/// As [`touch`], of what the next states of these owners, each given with its zone, will grow from. Gives the number of
-/// each as far as it is known.
-pub(super) fn touch_newest(owners: &[Option<(&Zone, &[u8])>; LOT]) -> [Option<u32>; LOT] {
+/// As [`touch`], of what the next states of these owners, each given with its zone, will grow from; `newest` gives the
+/// newest state of a number. Gives the number of each owner as far as it is known.
+pub(super) fn touch_newest<'n, const N: usize>(
+    owners: &[Option<(&Zone, &[u8])>; N],
+    newest: impl Fn(&Zone, u32) -> Option<&'n Node>,
+) -> [Option<u32>; N] {
     let numbers = near(owners);
-    let held: [_; LOT] = std::array::from_fn(|at| Some(owners[at]?.0.slots.get(numbers[at]?)?.load()));
-    let nodes = held.iter().filter_map(|held| held.as_ref().and_then(|held| held.as_ref()));
-    let read = nodes.clone().fold(0, |all, node| all ^ u64::from(node.slice.last().copied().unwrap_or_default()));
+    let slots = owners.iter().zip(numbers).filter_map(|(owner, number)| (*owner)?.0.slots.get(number?));
+    let read = slots.fold(0, |all, slot| all ^ u64::from(slot.notes.load(Ordering::Relaxed)));
+    let nodes: [_; N] = std::array::from_fn(|at| newest(owners[at]?.0, numbers[at]?));
+    let nodes = nodes.iter().flatten();
+    let read = nodes.clone().fold(read, |all, node| all ^ u64::from(node.slice.last().copied().unwrap_or_default()));
     let blocks = nodes.filter_map(|node| node.header.header.blocks());
     black_box(blocks.fold(read, |all, block| all ^ super::older::touch_all(block)));
     numbers

@@ -1,6 +1,9 @@
 //! The one that changes the store.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 use conn3ction_schemas::{Name, NameRef, RecordSet, RecordSetRef, Serial, SetKey, Timestamp};
 
@@ -9,7 +12,7 @@ use super::{
     node::{Base, Builder, Facts, Node, State},
     order::Order,
     touch,
-    zone::{Held, Life, Tick, Zone},
+    zone::{Life, Tick, Zone},
 };
 
 /// Places the states of an event, then publishes them at once.
@@ -58,6 +61,9 @@ pub struct Writer {
     builder: Builder,
 }
 
+/// How many owners are looked for together: the next wait for memory goes on while that many others do.
+const LOT: usize = 32;
+
 /// What the writer knows of a zone beside what readers see.
 #[derive(Debug, Default)]
 struct Working {
@@ -67,24 +73,50 @@ struct Working {
     is_unshown: bool,
     order: Arc<Order>,
     nsec3: Arc<Order>,
-    names: Vec<NameNotes>,
+    /// By name number: what is in its slot. Looking there, as if another could have changed it, costs two atomic exchanges.
+    newest: Vec<Option<Node>>,
 }
 
-/// By name number: what is true of the newest state and needs no versions.
+/// What is true of the newest state of a name and needs no versions.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct NameNotes(u32);
 
 impl NameNotes {
     pub(super) const IN_NSEC3: u32 = 1 << 31;
+    /// They are in the slot; without it they are what was sealed.
+    const IN_SLOT: u32 = 1 << 30;
+
+    fn of(zone: &Zone, number: u32) -> Self {
+        let slot = zone.slots.get(number).map(|slot| slot.notes.load(Ordering::Relaxed));
+        let here = slot.filter(|notes| notes & Self::IN_SLOT != 0);
+        Self(here.or_else(|| zone.sealed.as_ref()?.children(number)).unwrap_or_default())
+    }
+
+    fn store(self, zone: &Zone, number: u32) {
+        zone.slots.place(number).notes.store(self.0 | Self::IN_SLOT, Ordering::Relaxed);
+    }
 
     /// How many existing names stand right below.
     fn children(self) -> u32 {
-        self.0 & !Self::IN_NSEC3
+        self.0 & !(Self::IN_NSEC3 | Self::IN_SLOT)
     }
 
-    fn count_child(&mut self, comes: bool) {
-        let children = if comes { self.children() + 1 } else { self.children().saturating_sub(1) };
-        self.0 = self.0 & Self::IN_NSEC3 | children;
+    fn is_in_nsec3(self) -> bool {
+        self.0 & Self::IN_NSEC3 != 0
+    }
+
+    fn in_nsec3(self) -> Self {
+        Self(self.0 | Self::IN_NSEC3)
+    }
+
+    fn with_children(self, children: u32) -> Self {
+        Self(self.0 & Self::IN_NSEC3 | children)
+    }
+
+    fn count_child(zone: &Zone, number: u32, comes: bool) {
+        let notes = Self::of(zone, number);
+        let children = notes.children();
+        notes.with_children(if comes { children + 1 } else { children.saturating_sub(1) }).store(zone, number);
     }
 }
 
@@ -142,7 +174,7 @@ impl Writer {
         working.life = None;
         working.tick.records = 0;
         working.tick.sets = 0;
-        working.names.iter_mut().for_each(|notes| notes.0 &= NameNotes::IN_NSEC3);
+        (0..working.newest.len() as u32).for_each(|name| NameNotes::of(zone, name).with_children(0).store(zone, name));
         self.touch(number);
     }
 
@@ -161,9 +193,7 @@ impl Writer {
         let below = owner.as_wire().len() - apex.as_wire().len();
         let number = self.living(apex);
         self.touch(number);
-        let shown = self.shown.clone();
-        let Some(zone) = shown.get(number) else { return };
-        self.place_set(zone, number, &owner.as_wire()[..below], key, records);
+        self.place_set(number, &owner.as_wire()[..below], key, records);
     }
 
     /// Reads what changes of these owners, each given with its zone's apex, will read, so that it is in the cache by then.
@@ -173,15 +203,15 @@ impl Writer {
         if owners.len() == 1 {
             return; // There is no other wait that its own could overlap with.
         }
-        for owners in owners.chunks(touch::LOT) {
-            let mut lot = [None; touch::LOT];
+        for owners in owners.chunks(LOT) {
+            let mut lot = [None; LOT];
             for (place, (apex, owner)) in lot.iter_mut().zip(owners) {
                 let below = owner.as_wire().len().saturating_sub(apex.as_wire().len());
                 *place = self.find(*apex).map(|number| (number, &owner.as_wire()[..below]));
             }
-            let numbers = touch::touch_newest(
-                &lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels)))),
-            );
+            let lot_of = lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels))));
+            let newest = |zone: &Zone, number: u32| self.zones[zone.number as usize].newest(number);
+            let numbers = touch::touch_newest(&lot_of, newest);
             self.expected.extend(lot.iter().zip(numbers).filter_map(|(owner, number)| Some(((*owner)?.0, number?))));
         }
     }
@@ -278,56 +308,50 @@ impl Writer {
         number
     }
 
-    fn place_set(
-        &mut self,
-        zone: &Zone,
-        zone_number: u32,
-        owner: &[u8],
-        key: SetKey,
-        records: Option<RecordSetRef<'_>>,
-    ) {
+    fn place_set(&mut self, zone_number: u32, owner: &[u8], key: SetKey, records: Option<RecordSetRef<'_>>) {
         let version = self.version;
+        let Some(zone) = self.shown.get(zone_number) else { return };
         let working = &mut self.zones[zone_number as usize];
         // Another owner may change than was expected, and a name far from it may have its hash.
         let expected = self.expected.front().filter(|(zone, _)| *zone == zone_number);
-        let found = expected.and_then(|(_, number)| zone.find_at(*number, owner));
-        let found = match found {
-            Some(_) => self.expected.pop_front().and(found),
-            None => zone.find(owner),
+        let number = match expected.map(|(_, number)| *number).filter(|number| working.is_at(*number, owner)) {
+            Some(number) => {
+                self.expected.pop_front();
+                Some(number)
+            }
+            None => working.find(zone, owner),
         };
-        let number = found.as_ref().map(|(number, _)| *number);
-        let base = working.base(found.as_ref(), version, owner);
+        let base = working.base(zone, number, version, owner);
         let gone = base.now.and_then(|now| now.set(key));
         if gone.is_none() && records.is_none() {
             return;
         }
+        let (had, has) = (gone.is_some(), records.is_some());
         let gone_records = gone.map_or(0, |set| set.split().count() as u32);
         let new_records = records.map_or(0, |set| set.count() as u32);
-        working.tick.records = working.tick.records.saturating_sub(gone_records) + new_records;
-        working.tick.sets = working.tick.sets.saturating_sub(gone.is_some().into()) + u32::from(records.is_some());
         let existed = base.now.is_some_and(|now| now.facts.exists());
         let node = self.builder.with_set(&base, version, key, records);
         let exists = State::of(&node).facts.exists();
-        // Who stores into a slot first settles with those who hold what is there.
-        drop(found);
+        working.tick.records = working.tick.records.saturating_sub(gone_records) + new_records;
+        working.tick.sets = working.tick.sets.saturating_sub(had.into()) + u32::from(has);
         working.place(zone, owner, number, node);
         if existed != exists {
-            self.tell_parents(zone, zone_number, owner, exists);
+            self.tell_parents(zone_number, owner, exists);
         }
     }
 
     /// `owner` came into existence or went: counts it at its parent, and goes on while parents come or go with it.
-    fn tell_parents(&mut self, zone: &Zone, zone_number: u32, owner: &[u8], comes: bool) {
+    fn tell_parents(&mut self, zone_number: u32, owner: &[u8], comes: bool) {
         let version = self.version;
+        let Some(zone) = self.shown.get(zone_number) else { return };
         let working = &mut self.zones[zone_number as usize];
         let mut child = owner;
         while let Some(owner) = labels::parent(child) {
-            let found = zone.find(owner);
-            let number = found.as_ref().map(|(number, _)| *number);
+            let number = working.find(zone, owner);
             if let Some(number) = number {
-                working.names[number as usize].count_child(comes);
+                NameNotes::count_child(zone, number, comes);
             }
-            let base = working.base(found.as_ref(), version, owner);
+            let base = working.base(zone, number, version, owner);
             let has_children = number.map_or(comes, |_| base.has_children);
             let before = base.now.map(|now| now.facts).unwrap_or_default();
             let mut facts = before.with(Facts::EMPTY_NON_TERMINAL, has_children && !before.has(Facts::DATA));
@@ -338,7 +362,7 @@ impl Writer {
                 let node = self.builder.with_facts(&base, version, facts);
                 let placed = working.place(zone, owner, number, node);
                 if number.is_none() {
-                    working.names[placed as usize].count_child(comes);
+                    NameNotes::count_child(zone, placed, comes);
                 }
             }
             if facts.exists() == before.exists() {
@@ -359,22 +383,38 @@ impl Working {
         zone.nsec3.store(nsec3.clone());
         let life = zone.lives.at(Version(u64::MAX)).and_then(|(_, life)| life);
         let tick = zone.ticks.newest().map(|(_, tick)| tick).unwrap_or_default();
-        let names = sealed.children().map(NameNotes).collect();
-        Self { life, tick, is_touched: false, is_unshown: false, order, nsec3, names }
+        let newest = (0..sealed.len()).map(|_| None).collect();
+        Self { life, tick, is_touched: false, is_unshown: false, order, nsec3, newest }
     }
 
-    /// What the state of `owner` at `version` grows from; a state of an earlier life counts for nothing.
-    fn base<'a>(&self, found: Option<&'a (u32, Held<'_>)>, version: Version, owner: &'a [u8]) -> Base<'a> {
+    /// The newest state of name `number`, if it came since the zone was sealed.
+    fn newest(&self, number: u32) -> Option<&Node> {
+        self.newest.get(number as usize)?.as_ref()
+    }
+
+    /// Whether `owner` has this number, and a state that came since the zone was sealed.
+    fn is_at(&self, number: u32, owner: &[u8]) -> bool {
+        self.newest(number).is_some_and(|node| State::of(node).owner() == owner)
+    }
+
+    /// The number of `owner`.
+    fn find(&self, zone: &Zone, owner: &[u8]) -> Option<u32> {
+        let sealed = zone.sealed.as_ref().and_then(|sealed| sealed.find(owner));
+        sealed.or_else(|| zone.index.find(zone.hash(owner), |number| self.is_at(number, owner)))
+    }
+
+    /// What the state of `owner`, which has this number, at `version` grows from; a state of an earlier life counts for
+    /// nothing.
+    fn base<'a>(&'a self, zone: &'a Zone, number: Option<u32>, version: Version, owner: &'a [u8]) -> Base<'a> {
         let born = self.life.map_or(version, |life| life.since);
+        let newest = number.and_then(|number| self.newest(number));
+        // A sealed state is found without a link to it.
+        let now = newest.map(State::of).or_else(|| zone.sealed.as_ref()?.newest(number?));
         Base {
-            now: found.map(|(_, held)| held.state()).filter(|state| state.since >= born),
-            newest: match found {
-                Some((_, Held::Newest(node))) => node.as_ref(),
-                // A sealed state is found without a link to it.
-                Some((_, Held::Older(_) | Held::Sealed(_))) | None => None,
-            },
+            now: now.filter(|state| state.since >= born),
+            newest,
             owner,
-            has_children: found.is_some_and(|(number, _)| self.names[*number as usize].children() > 0),
+            has_children: number.is_some_and(|number| NameNotes::of(zone, number).children() > 0),
         }
     }
 
@@ -390,25 +430,35 @@ impl Working {
         }
         let number = match number {
             Some(number) => {
-                zone.slots.place(number).store(Some(node));
+                zone.slots.place(number).newest.store(Some(node.clone()));
+                self.newest[number as usize] = Some(node);
                 number
             }
             None => {
-                let number = self.names.len() as u32;
-                self.names.push(NameNotes::default());
-                zone.slots.place(number).store(Some(node));
+                let number = self.newest.len() as u32;
+                zone.slots.place(number).newest.store(Some(node.clone()));
+                self.newest.push(Some(node));
                 zone.names_at.add(depth);
                 zone.index.add(zone.hash(owner), number);
-                self.order.insert(number, &mut |other| zone.compare(other, owner));
+                Self::order(&mut self.order, &self.newest, zone, number, owner);
                 number
             }
         };
-        let notes = &mut self.names[number as usize];
-        if facts.has(Facts::NSEC3) && notes.0 & NameNotes::IN_NSEC3 == 0 {
-            notes.0 |= NameNotes::IN_NSEC3;
-            self.nsec3.insert(number, &mut |other| zone.compare(other, owner));
+        if facts.has(Facts::NSEC3) && !NameNotes::of(zone, number).is_in_nsec3() {
+            NameNotes::of(zone, number).in_nsec3().store(zone, number);
+            Self::order(&mut self.nsec3, &self.newest, zone, number, owner);
         }
         number
+    }
+
+    /// Puts name `number`, which is `owner`, in its place in `order`.
+    fn order(order: &mut Arc<Order>, newest: &[Option<Node>], zone: &Zone, number: u32, owner: &[u8]) {
+        order.insert(number, &mut |other| {
+            let node = newest.get(other as usize).and_then(|node| node.as_ref());
+            let sealed = || zone.sealed.as_ref()?.owner(other);
+            let other = node.map(|node| State::of(node).owner()).or_else(sealed);
+            other.map_or(std::cmp::Ordering::Less, |other| labels::compare(other, owner))
+        });
     }
 }
 

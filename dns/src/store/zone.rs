@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::{ArcSwap, ArcSwapAny, Guard};
@@ -19,7 +19,14 @@ use super::{
     ticks::Ticks,
 };
 
-pub(super) type Slot = ArcSwapAny<Option<Node>>;
+/// What is known of one name.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// The newest state, of whatever life, that came since the zone was sealed.
+    pub(super) newest: ArcSwapAny<Option<Node>>,
+    /// The writer's; see there. To read it brings the slot into the cache, which only an exchange could do otherwise.
+    pub(super) notes: AtomicU32,
+}
 
 /// A zone from its first creation on; it is never removed, its lives end.
 #[derive(Debug)]
@@ -99,7 +106,7 @@ impl Zone {
     /// As [`Zone::find`], if `owner` has this number and came or changed since the zone was sealed.
     #[inline]
     pub(super) fn find_at(&self, number: u32, owner: &[u8]) -> Option<(u32, Held<'_>)> {
-        let node = self.slots.get(number)?.load();
+        let node = self.slots.get(number)?.newest.load();
         let is_it = node.as_ref().is_some_and(|node| State::of(node).owner() == owner);
         is_it.then_some((number, Held::Newest(node)))
     }
@@ -108,7 +115,7 @@ impl Zone {
     #[inline]
     pub(super) fn newest(&self, number: u32) -> Option<Held<'_>> {
         if let Some(slot) = self.slots.get(number) {
-            let node = slot.load();
+            let node = slot.newest.load();
             if node.is_some() {
                 return Some(Held::Newest(node));
             }

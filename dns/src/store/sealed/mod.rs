@@ -257,9 +257,10 @@ impl SealedZone {
         self.section.depths.map(Depths::of)
     }
 
-    /// By number: how many existing names are right below, and in the high bit whether there ever was an NSEC3 set.
-    pub(super) fn children(&self) -> impl Iterator<Item = u32> {
-        self.numbers(self.section.children, self.section.names.1)
+    /// How many existing names are right below name `number`, and in the high bit whether that ever had an NSEC3 set.
+    pub(super) fn children(&self, number: u32) -> Option<u32> {
+        let here = u64::from(number) < self.section.names.1;
+        here.then(|| be32(&self.file.octets, self.section.children as usize + number as usize * 4)).flatten()
     }
 
     /// The names that ever had an NSEC3 set, in canonical order.
