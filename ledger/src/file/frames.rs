@@ -8,7 +8,7 @@ use conn3ction_schemas::Revision;
 use super::{
     disk::{Disk, DiskFile},
     frame::{FrameHead, HEAD_BYTES, Kind},
-    pack::Packed,
+    pack::{BLOCK_BYTES, Packed},
     segment::{MAGIC, Segment},
     stored,
 };
@@ -171,22 +171,28 @@ impl Frames {
         if let Some(octets) = within(self.window_at, &self.window) {
             return Ok(octets);
         }
-        let at_once = if self.sparing { 4096 } else { WINDOW_BYTES };
-        let wanted = count.max(at_once).min(usize::try_from(self.end - offset).unwrap_or(usize::MAX));
-        // Its memory is taken again if no payload is left of it.
-        let mut window = std::mem::take(&mut self.window).try_into_mut().unwrap_or_default();
-        window.clear();
-        match &mut self.source {
+        let (start, window) = match &mut self.source {
             Source::Plain(file) => {
-                window.resize(wanted, 0);
+                let at_once = if self.sparing { 4096 } else { WINDOW_BYTES };
+                let wanted = count.max(at_once).min(usize::try_from(self.end - offset).unwrap_or(usize::MAX));
+                let mut window = vec![0; wanted];
                 let there = file.read_at(&mut window, offset)?;
                 window.truncate(there);
+                (offset, window)
             }
-            Source::Packed(packed) => packed.read(offset, wanted, &mut window)?,
-        }
-        self.window = window.freeze();
-        self.window_at = offset;
-        within(offset, &self.window).ok_or(Fault::Incomplete)
+            // Only whole blocks are unpacked, and none twice: what is there of a frame that ends in the next one is kept.
+            Source::Packed(packed) => {
+                let from = offset.checked_sub(self.window_at).and_then(|from| usize::try_from(from).ok());
+                let (start, kept) = match from.and_then(|from| self.window.get(from..)) {
+                    Some(kept) => (offset, kept),
+                    None => (offset - offset % BLOCK_BYTES as u64, &[][..]),
+                };
+                let wanted = (offset - start) as usize + count;
+                (start, packed.read(kept, start + kept.len() as u64, wanted)?)
+            }
+        };
+        (self.window_at, self.window) = (start, window.into());
+        within(start, &self.window).ok_or(Fault::Incomplete)
     }
 }
 
