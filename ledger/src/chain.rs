@@ -57,14 +57,14 @@ impl Chain {
     ///
     /// [`ReadError::Damaged`] with the revision that should stand here.
     pub fn link(&mut self, event: &Event) -> Result<(), ReadError> {
-        let header = event.header.fixed();
+        let header = event.header.read();
         let expected = self.revision.next();
         let damaged = |detail: String| Err(ReadError::Damaged { revision: expected, detail });
         if header.revision != expected {
             return damaged(format!("{} stands in its place", header.revision));
         }
         if let Some(link) = self.link {
-            if header.previous_hash != link.hash {
+            if header.previous_hash() != link.hash {
                 return damaged("it does not carry the hash of the event before".into());
             }
             if header.epoch < link.epoch {
@@ -96,9 +96,7 @@ impl Chain {
 /// Whether an inline body is the one that the header promises; of a large one that is not known here.
 pub(crate) fn has_its_body(event: &Event) -> bool {
     let Body::Inline(chunks) = &event.body else { return true };
-    let mut digest = BodyDigest::new(&event.salt);
-    chunks.iter().for_each(|chunk| digest.chunk(chunk));
-    digest.finish() == event.header.fixed().body_digest
+    BodyDigest::of(&event.salt, chunks) == event.header.read().body_digest()
 }
 
 /// Passes the chunks of `event`'s body on and ends with an error if they are not what the header promised.
@@ -106,7 +104,7 @@ pub fn checked(
     event: &Event,
     chunks: BoxStream<'static, Result<Bytes, ReadError>>,
 ) -> BoxStream<'static, Result<Bytes, ReadError>> {
-    let (revision, promised) = (event.revision(), event.header.fixed().body_digest);
+    let (revision, promised) = (event.revision(), event.header.read().body_digest());
     let state = Some((chunks, BodyDigest::new(&event.salt)));
     stream::unfold(state, move |state| async move {
         let (mut chunks, mut digest) = state?;

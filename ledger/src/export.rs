@@ -398,7 +398,7 @@ impl<'l> Copier<'l> {
         };
         let event = Event { header: coming.header, salt: coming.salt, body };
         let revision = self.chain.revision().next();
-        if coming.digest.finish() != event.header.fixed().body_digest {
+        if coming.digest.finish() != event.header.read().body_digest() {
             return Err(CopyError::Damaged(chain::wrong_body(revision)));
         }
         self.chain.link(&event).map_err(CopyError::Damaged)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use conn3ction_schemas::{
     Revision,
-    event::{FormError, Salt, SealedHeader},
+    event::{FormError, Reader, Salt, SealedHeader},
 };
 use minicbor::{Decoder, Encode, Encoder};
 use uuid::Uuid;
@@ -105,9 +105,11 @@ pub(super) fn decode_batch(payload: &Bytes) -> Result<(Head, Vec<Arc<Event>>), F
     let mut d = Decoder::new(payload);
     members(&mut d, 2)?;
     let head = get_head(&mut d)?;
+    let count = length(&mut d)?;
     let mut events = Vec::new();
-    for _ in 0..length(&mut d)? {
-        events.push(Arc::new(get_event(payload, &mut d)?));
+    let mut reader = Reader::new(&payload[d.position()..]);
+    for _ in 0..count {
+        events.push(get_event(payload, &mut reader)?);
     }
     Ok((head, events))
 }
@@ -121,14 +123,15 @@ pub(super) fn first_bad(payload: &Bytes, last: Revision) -> Option<Revision> {
     members(&mut d, 2).ok()?;
     let head = get_head(&mut d).ok()?;
     let count = length(&mut d).ok()?;
+    let mut reader = Reader::new(&payload[d.position()..]);
     let first = Revision(last.0.checked_sub(count)?).next();
-    let events: Vec<Event> = (0..count).map_while(|_| get_event(payload, &mut d).ok()).collect();
+    let events: Vec<Arc<Event>> = (0..count).map_while(|_| get_event(payload, &mut reader).ok()).collect();
     if events.first().is_some_and(|event| event.revision() != first) {
         return None;
     }
     let is_whole = events.len() as u64 == count;
     let is_vouched_for = |place: usize| match events.get(place + 1) {
-        Some(next) => next.header.fixed().previous_hash == events[place].header.hash(),
+        Some(next) => next.header.read().previous_hash() == events[place].header.hash(),
         None => !is_whole || head.hash == events[place].header.hash(),
     };
     let is_bad = |place: usize| {
@@ -179,23 +182,30 @@ fn get_head(d: &mut Decoder<'_>) -> Result<Head, FormError> {
     })
 }
 
-fn get_event(payload: &Bytes, d: &mut Decoder<'_>) -> Result<Event, FormError> {
-    let members = length(d)?;
-    let header = SealedHeader::decode(payload.slice_ref(d.bytes()?))?;
-    let salt: [u8; 16] = d.bytes()?.try_into().map_err(|_| malformed("a salt has 16 octets"))?;
+fn get_event(payload: &Bytes, reader: &mut Reader<'_>) -> Result<Arc<Event>, FormError> {
+    let (header, salt, body) = get_members(payload, reader).ok_or_else(|| malformed("no event of ours"))?;
+    // Its largest part last, so that it is made where it will lie.
+    Ok(Arc::new(Event { header: SealedHeader::decode(header)?, salt, body }))
+}
+
+/// The octets of the header, and the other members of an event.
+#[inline]
+fn get_members(payload: &Bytes, reader: &mut Reader<'_>) -> Option<(Bytes, Salt, Body)> {
+    let members = reader.array()?;
+    let header = payload.slice_ref(reader.bytes()?);
+    let salt = Salt(reader.bytes()?.try_into().ok()?);
     let body = match members {
         3 => {
-            let count = length(d)?;
             let mut chunks = Chunks::new();
-            for _ in 0..count {
-                chunks.push(payload.slice_ref(d.bytes()?));
+            for _ in 0..reader.array()? {
+                chunks.push(payload.slice_ref(reader.bytes()?));
             }
             Body::Inline(chunks)
         }
-        4 => Body::Parts { id: get_uuid(d)?, count: d.u32()? },
-        _ => return Err(malformed("an event has three or four members")),
+        4 => Body::Parts { id: Uuid::from_slice(reader.bytes()?).ok()?, count: reader.unsigned()? },
+        _ => return None,
     };
-    Ok(Event { header, salt: Salt(salt), body })
+    Some((header, salt, body))
 }
 
 fn get_uuid(d: &mut Decoder<'_>) -> Result<Uuid, FormError> {

@@ -73,8 +73,8 @@ impl From<HeaderRef<'_>> for EventHeader {
             zones: header.zones.iter().map(Into::into).collect(),
             change_count: header.change_count,
             of: header.of,
-            previous_hash: header.previous_hash,
-            body_digest: header.body_digest,
+            previous_hash: header.previous_hash(),
+            body_digest: header.body_digest(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{Epoch, NameRef, RecordSetRef, RecordType, Revision, Serial, SetKey, 
 
 /// What is left of some CBOR. Every method takes one item, or gives `None` if another stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub struct Reader<'a>(pub(crate) &'a [u8]);
 
 /// The major types of CBOR (RFC 8949 section 3.1).
 const UNSIGNED: u8 = 0;
@@ -22,7 +22,16 @@ const MAP: u8 = 5;
 /// The whole item `null`.
 const NULL: u8 = 0xf6;
 
+/// What a header ends with: the hash of the event before and the digest of the body, each after its number and its length.
+const LINKS_BYTES: usize = 2 * (3 + size_of::<Hash>());
+
 impl<'a> Reader<'a> {
+    /// Stands before the first item in `octets`.
+    #[inline]
+    pub fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
     /// The major type and the argument of the next item.
     #[inline(always)]
     fn head(&mut self) -> Option<(u8, u64)> {
@@ -44,8 +53,9 @@ impl<'a> Reader<'a> {
         self.head().and_then(|(found, argument)| (found == major).then_some(argument))
     }
 
+    /// A number that is not negative.
     #[inline(always)]
-    fn unsigned<T: TryFrom<u64>>(&mut self) -> Option<T> {
+    pub fn unsigned<T: TryFrom<u64>>(&mut self) -> Option<T> {
         self.of(UNSIGNED)?.try_into().ok()
     }
 
@@ -66,14 +76,15 @@ impl<'a> Reader<'a> {
         Some(octets)
     }
 
+    /// A string of octets.
     #[inline(always)]
-    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
         self.octets(BYTES)
     }
 
     /// The number of items that follow.
     #[inline]
-    pub(super) fn array(&mut self) -> Option<u64> {
+    pub fn array(&mut self) -> Option<u64> {
         self.of(ARRAY)
     }
 
@@ -82,9 +93,12 @@ impl<'a> Reader<'a> {
         self.of(MAP)
     }
 
+    /// Takes members 16 and 17 of a header, two digests.
     #[inline]
-    fn hash(&mut self) -> Option<Hash> {
-        self.bytes()?.try_into().ok().map(Hash)
+    fn links(&mut self) -> Option<()> {
+        let (links, rest) = self.0.split_first_chunk::<LINKS_BYTES>()?;
+        let (first, second) = links.split_at(LINKS_BYTES / 2);
+        (first.starts_with(&[16, 0x58, 32]) && second.starts_with(&[17, 0x58, 32])).then(|| self.0 = rest)
     }
 
     #[inline]
@@ -152,13 +166,14 @@ impl<'r, 'a> Members<'r, 'a> {
     #[inline(always)]
     fn must(&mut self, number: u8) -> Option<&mut Reader<'a>> {
         self.left = self.left.checked_sub(1)?;
-        (self.reader.of(UNSIGNED)? == u64::from(number)).then_some(&mut *self.reader)
+        // No map of ours has a number that takes more than one octet.
+        self.reader.0 = self.reader.0.strip_prefix(&[number])?;
+        Some(&mut *self.reader)
     }
 
     /// What `value` makes of member `number`, if that stands next.
     #[inline]
     fn may<T>(&mut self, number: u8, value: impl FnOnce(&mut Reader<'a>) -> Option<T>) -> Option<Option<T>> {
-        // No map of ours has a number that takes more than one octet.
         if self.left == 0 || self.reader.0.first() != Some(&number) {
             return Some(None);
         }
@@ -219,7 +234,8 @@ impl<'a> ZoneChanges<'a> {
     }
 }
 
-/// The members of a header that have a fixed size, and where in its octets the others lie.
+/// The members of a header that have a fixed size, and where in its octets the others lie. Events are made and moved by the
+/// million, so this holds no digest: those stand last and are read where they lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "as in EventHeader")]
 pub struct Fixed {
@@ -234,15 +250,13 @@ pub struct Fixed {
     pub auth: Auth,
     pub change_count: u64,
     pub of: Option<Revision>,
-    pub previous_hash: Hash,
-    pub body_digest: Hash,
     actor: Span,
     source: Span,
     request_id: Span,
     idempotency: Option<(Span, Span)>,
     reason: Option<Span>,
     first_zone: Option<FirstZone>,
-    more_zones: usize,
+    more_zones: u32,
     /// Where those lie.
     zones: Span,
 }
@@ -271,11 +285,18 @@ impl Spans<'_> {
         (from as u32, (from + part.len()) as u32)
     }
 
-    /// Where the text that comes next lies.
+    /// Where the text that comes next lies; whether it is UTF-8 is looked at later.
     #[inline]
     fn text(self, reader: &mut Reader<'_>) -> Option<Span> {
-        let octets = reader.octets(TEXT)?;
-        (octets.is_ascii() || std::str::from_utf8(octets).is_ok()).then(|| self.of(octets))
+        Some(self.of(reader.octets(TEXT)?))
+    }
+
+    /// Whether these are UTF-8, in the order in which they lie.
+    fn are_texts(self, spans: &[Span]) -> bool {
+        let (Some((from, _)), Some((_, end))) = (spans.first(), spans.last()) else { return true };
+        let octets = |(from, end): Span| self.0.get(from as usize..end as usize).unwrap_or_default();
+        // Heads of texts and numbers of members are plain, too, so that most often one look is enough.
+        octets((*from, *end)).is_ascii() || spans.iter().all(|span| std::str::from_utf8(octets(*span)).is_ok())
     }
 }
 
@@ -285,6 +306,7 @@ impl Fixed {
     /// # Errors
     ///
     /// [`FormError`].
+    #[inline]
     pub(super) fn read(octets: &[u8]) -> Result<Self, FormError> {
         // The format stands first in every version, and what follows in a newer one is not known.
         let mut reader = Reader(octets);
@@ -307,7 +329,7 @@ impl Fixed {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn members(reader: &mut Reader<'_>) -> Option<Self> {
         let spans = Spans(reader.0);
         let mut members = Members::of(reader)?;
@@ -329,14 +351,17 @@ impl Fixed {
         of_actor.end()?;
         let source = spans.text(members.must(9)?)?;
         let request_id = spans.text(members.must(10)?)?;
+        if !spans.are_texts(&[actor, source, request_id]) {
+            return None;
+        }
         let idempotency = members.may(11, |value| {
             let mut members = Members::of(value)?;
-            let key = spans.text(members.must(0)?)?;
+            let key = spans.text(members.must(0)?).filter(|key| spans.are_texts(&[*key]))?;
             let digest = members.must(1)?.bytes().filter(|digest| digest.len() == size_of::<Hash>())?;
             members.end()?;
             Some((key, spans.of(digest)))
         })?;
-        let reason = members.may(12, |value| spans.text(value))?;
+        let reason = members.may(12, |value| spans.text(value).filter(|reason| spans.are_texts(&[*reason])))?;
         let reader = members.must(13)?;
         let ZoneChanges { first, more: more_zones, octets } = ZoneChanges::read(reader)?;
         let first_zone = first.map(|ZoneChangeRef { zone, before, after, life }| FirstZone {
@@ -348,9 +373,7 @@ impl Fixed {
         let zones = spans.of(&octets.0[..octets.0.len() - reader.0.len()]);
         let change_count = members.must(14)?.unsigned()?;
         let of = members.may(15, |value| value.unsigned().map(Revision))?;
-        let previous_hash = members.must(16)?.hash()?;
-        let body_digest = members.must(17)?.hash()?;
-        members.end()?;
+        (members.left == 2).then(|| members.reader.links())??;
         Some(Self {
             format,
             revision,
@@ -363,15 +386,13 @@ impl Fixed {
             auth,
             change_count,
             of,
-            previous_hash,
-            body_digest,
             actor,
             source,
             request_id,
             idempotency,
             reason,
             first_zone,
-            more_zones,
+            more_zones: more_zones as u32,
             zones,
         })
     }
@@ -390,7 +411,7 @@ impl<'a> HeaderRef<'a> {
             life,
         });
         Self {
-            zones: ZoneChanges { first, more: fixed.more_zones, octets: Reader(header.octets(fixed.zones)) },
+            zones: ZoneChanges { first, more: fixed.more_zones as usize, octets: Reader(header.octets(fixed.zones)) },
             ..header
         }
     }
@@ -425,6 +446,25 @@ impl<'a> HeaderRef<'a> {
     /// Why.
     pub fn reason(self) -> Option<&'a str> {
         self.fixed.reason.map(|span| self.text(span))
+    }
+
+    /// The hash of the event before; zeros for the first.
+    #[inline]
+    pub fn previous_hash(self) -> Hash {
+        self.link(LINKS_BYTES - 3)
+    }
+
+    /// SHA-256(salt ‖ chunk digests).
+    #[inline]
+    pub fn body_digest(self) -> Hash {
+        self.link(size_of::<Hash>())
+    }
+
+    /// The digest that begins so many octets before the end.
+    #[inline]
+    fn link(self, before_end: usize) -> Hash {
+        let at = self.octets.len().saturating_sub(before_end);
+        self.octets[at..].first_chunk().copied().map(Hash).unwrap_or_default()
     }
 
     fn text(self, span: Span) -> &'a str {
