@@ -6,19 +6,20 @@
 #[path = "contract/mod.rs"]
 mod suite;
 
-use std::{fs, ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{fs, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use conn3ction_ledger::{
     Body, Ledger, ReadError,
     file::{
         FileLedger, OpenError,
+        disk::Directory,
         frame::{FrameHead, HEAD_BYTES, push},
     },
     verify::verify,
 };
-use conn3ction_schemas::Revision;
+use conn3ction_schemas::{Revision, Timestamp};
 use proptest::prelude::*;
-use suite::make::{all, append, hashes};
+use suite::make::{all, append, batch_at, draft, hashes, wide_draft};
 
 async fn opened(directory: &tempfile::TempDir) -> Arc<dyn Ledger> {
     Arc::new(FileLedger::open(directory.path()).unwrap())
@@ -241,6 +242,43 @@ proptest! {
         fs::write(&path, &segment).unwrap();
         let _ = FileLedger::open(directory.path());
     }
+}
+
+#[tokio::test]
+async fn events_are_read_from_wherever_they_begin_and_across_the_blocks_of_a_packed_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || -> Arc<dyn Ledger> {
+        Arc::new(FileLedger::open_on(Directory::open(directory.path()).unwrap(), 2 << 20).unwrap())
+    };
+    let ledger = open();
+    // A block has 256 KiB: some of these end in the next one, some span several, some share one.
+    for (number, octets) in
+        [90_000, 700_000, 100, 100, 200_000, 300_000, 1_000_000, 50_000, 700_000, 100].into_iter().enumerate()
+    {
+        let drafts = [wide_draft(number as u32, octets), draft(number as u32)];
+        let head = ledger.head().await.unwrap();
+        ledger.append(&head, &batch_at(&head, &drafts, Timestamp::now())).await.unwrap();
+    }
+    let appended = hashes(&all(&ledger).await);
+    let is_packed = || {
+        let mut files = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.any(|path| path.extension().is_some_and(|kind| kind == "zst"))
+    };
+    for _ in 0..20_000 {
+        if is_packed() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(is_packed());
+    // Nothing is in memory any more.
+    drop(ledger);
+    let ledger = open();
+    for (before, hash) in appended.iter().enumerate() {
+        let read = ledger.read(Revision(before as u64), 1).await.unwrap();
+        assert_eq!(hashes(&read[..1]), [hash.clone()]);
+    }
+    assert_eq!(hashes(&all(&ledger).await), appended);
 }
 
 /// A directory as the first release wrote it: one packed segment with an event of 1,200 changes in chunks, one plain one.
