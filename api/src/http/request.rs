@@ -1,5 +1,7 @@
 //! What every request carries: its id, its actor, its guards.
 
+use std::cell::RefCell;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -12,7 +14,7 @@ use conn3ction_schemas::{
     event::{Actor, Auth},
     json::ProblemError,
 };
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::{
@@ -25,11 +27,28 @@ use crate::{auth::Access, path::decode};
 
 tokio::task_local! {
     static REQUEST_ID: String;
+    /// What a connection's requests were answered, each in its span, until that is logged.
+    static ANSWERED: RefCell<Vec<(Span, StatusCode)>>;
 }
 
 /// The id of the request in hand; empty outside of one.
 pub(crate) fn current_id() -> String {
     REQUEST_ID.try_with(String::clone).unwrap_or_default()
+}
+
+/// Runs a connection and logs what it answered right after the answers were written, so that no client waits for a line.
+pub(super) async fn logging<F: Future>(connection: F) -> F::Output {
+    let mut connection = std::pin::pin!(connection);
+    let logging = std::future::poll_fn(|context| {
+        let now = connection.as_mut().poll(context);
+        ANSWERED.with(RefCell::take).into_iter().for_each(answered);
+        now
+    });
+    ANSWERED.scope(RefCell::default(), logging).await
+}
+
+fn answered((span, status): (Span, StatusCode)) {
+    span.in_scope(|| tracing::info!(status = status.as_u16(), "answered"));
 }
 
 /// Our request headers; any other that begins with `conn3ction-` is refused.
@@ -109,7 +128,11 @@ pub(crate) async fn admit(State(node): State<Shared>, mut request: Request, next
                     Err(problem) => problem.into_response(),
                 };
                 let response = named(unless_known(known.as_ref(), response));
-                tracing::info!(status = response.status().as_u16(), "answered");
+                let line = (Span::current(), response.status());
+                // A stream of HTTP/2 is a task of its own.
+                if ANSWERED.try_with(|lines| lines.borrow_mut().push(line.clone())).is_err() {
+                    answered(line);
+                }
                 response
             }
             .instrument(span),

@@ -49,7 +49,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = super::request::logging(connection).await {
                 tracing::debug!(error = %super::writing::chain(&*error), "a connection ended");
             }
             drop(place);
