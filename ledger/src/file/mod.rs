@@ -103,6 +103,8 @@ pub enum OpenError {
 struct Shared {
     disk: Box<dyn Disk>,
     state: Mutex<State>,
+    /// Where a read stopped last: who reads a long log goes on there, and opens and unpacks nothing twice.
+    stopped: Mutex<Option<reader::Stopped>>,
     moved: std::sync::Weak<watch::Sender<Revision>>,
 }
 
@@ -162,7 +164,8 @@ impl FileLedger {
         let last = Arc::clone(last);
         let moved = Arc::new(watch::Sender::new(opened.head.revision));
         let state = State { head: opened.head.clone(), recent: Recent::default(), segments };
-        let shared = Arc::new(Shared { disk: Box::new(disk), state: Mutex::new(state), moved: Arc::downgrade(&moved) });
+        let (disk, state, stopped) = (Box::new(disk), Mutex::new(state), Mutex::default());
+        let shared = Arc::new(Shared { disk, state, stopped, moved: Arc::downgrade(&moved) });
 
         if shared.disk.is_read_only() {
             let (torn_bytes, lock) = (opened.torn_bytes, Some(lock));
@@ -218,6 +221,10 @@ impl Shared {
     /// No method leaves the state half changed, so a panic elsewhere does not spoil it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, Option<reader::Stopped>> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn head(&self) -> Head {

@@ -30,20 +30,32 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
     let mut at = after;
     let head = shared.head().revision;
     let mut segment = shared.segment_of(after);
+    let mut stopped = shared.stopped().take_if(|stopped| (stopped.segment, stopped.after) == (segment.number, after));
     while at < head {
-        let mut frames = Walk::open(shared, &segment, at)?;
+        let mut frames = match stopped.take() {
+            Some(stopped) => stopped.walk,
+            None => Walk::open(shared, &segment, at)?,
+        };
         while let Some((payload, last)) = frames.next(at)? {
             // Decoded alone the next time, and not in part now and again then.
-            if !events.is_empty() && size_bytes + payload.len() > max_bytes {
-                return Ok(());
-            }
-            for event in events_of(&payload, at, last)? {
+            let mut is_full = !events.is_empty() && size_bytes + payload.len() > max_bytes;
+            let batch = if is_full { Vec::new() } else { events_of(&payload, at, last)? };
+            for event in batch {
                 size_bytes += event.size();
-                if size_bytes > max_bytes && !events.is_empty() {
-                    return Ok(());
+                is_full = size_bytes > max_bytes && !events.is_empty();
+                if is_full {
+                    break;
                 }
                 at = event.revision();
                 events.push(event);
+            }
+            if is_full {
+                frames.step_back();
+                // A segment that grows ends elsewhere the next time.
+                if shared.segment(segment.number + 1).is_some() {
+                    *shared.stopped() = Some(Stopped { segment: segment.number, after: at, walk: frames });
+                }
+                return Ok(());
             }
         }
         match shared.segment(segment.number + 1) {
@@ -55,6 +67,14 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
         }
     }
     Ok(())
+}
+
+/// A read that had enough, in a segment that does not grow any more.
+pub(super) struct Stopped {
+    segment: u32,
+    /// The last event that was given.
+    after: Revision,
+    walk: Walk,
 }
 
 /// The places of the chunks of `event`'s body `id`.
@@ -110,6 +130,8 @@ impl Chunks {
 /// The batches of one segment from a revision on.
 struct Walk {
     frames: Frames,
+    /// Where the frame begins that was read last.
+    last: u64,
 }
 
 impl Walk {
@@ -130,7 +152,12 @@ impl Walk {
         } else {
             frames.seek(offset);
         }
-        Ok(Self { frames })
+        Ok(Self { last: frames.offset(), frames })
+    }
+
+    /// Gives the batch that was given last once more.
+    fn step_back(&mut self) {
+        self.frames.seek(self.last);
     }
 
     /// The payload of the next batch with events after `after`, and the revision up to which it goes.
@@ -142,6 +169,7 @@ impl Walk {
                     .frames
                     .payload(&frame)
                     .map_err(|fault| refuse(self.frames.first_bad(&frame).unwrap_or(after.next()), fault))?;
+                self.last = self.frames.offset();
                 self.frames.pass(&frame);
                 return Ok(Some((payload, frame.revision)));
             }
