@@ -276,7 +276,7 @@ async fn events_are_read_from_wherever_they_begin_and_across_the_blocks_of_a_pac
     let ledger = open();
     for (before, hash) in appended.iter().enumerate() {
         let read = ledger.read(Revision(before as u64), 1).await.unwrap();
-        assert_eq!(hashes(&read[..1]), [hash.clone()]);
+        assert_eq!(hashes(&read[..1]).first(), Some(hash));
     }
     assert_eq!(hashes(&all(&ledger).await), appended);
 }
