@@ -36,7 +36,7 @@ pub(crate) fn current_id() -> String {
     REQUEST_ID.try_with(String::clone).unwrap_or_default()
 }
 
-/// Runs a connection and logs what it answered right after the answers were written, so that no client waits for a line.
+/// Runs a connection and logs what it answered once the answers were handed to the socket, so that no client waits for a line.
 pub(super) async fn logging<F: Future>(connection: F) -> F::Output {
     let mut connection = std::pin::pin!(connection);
     let logging = std::future::poll_fn(|context| {

@@ -174,7 +174,9 @@ impl Writer {
         working.life = None;
         working.tick.records = 0;
         working.tick.sets = 0;
-        (0..working.newest.len() as u32).for_each(|name| NameNotes::of(zone, name).with_children(0).store(zone, name));
+        let notes = (0..working.newest.len() as u32).map(|name| (name, NameNotes::of(zone, name)));
+        let parents = notes.filter(|(_, notes)| notes.children() > 0);
+        parents.for_each(|(name, notes)| notes.with_children(0).store(zone, name));
         self.touch(number);
     }
 

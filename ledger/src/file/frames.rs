@@ -14,7 +14,7 @@ use super::{
 };
 use crate::Head;
 
-/// How much is read at once; longer payloads are read alone.
+/// How much of a plain segment is read at once; longer payloads are read alone.
 const WINDOW_BYTES: usize = 256 * 1024;
 
 /// Why a frame could not be had.
@@ -54,7 +54,9 @@ pub(super) struct Frames {
     end: u64,
     window: Bytes,
     window_at: u64,
-    /// Payloads are mostly passed over: read little at once.
+    /// The segment had no more to come when it was opened.
+    is_complete: bool,
+    /// Payloads are mostly passed over: read little of a plain segment at once.
     pub(super) sparing: bool,
 }
 
@@ -82,7 +84,13 @@ impl Frames {
             Source::Packed(packed) => packed.len(),
         };
         let end = durable.min(there);
-        Ok(Self { source, offset: 0, end, window: Bytes::new(), window_at: 0, sparing: false })
+        let is_complete = durable == u64::MAX;
+        Ok(Self { source, offset: 0, end, window: Bytes::new(), window_at: 0, is_complete, sparing: false })
+    }
+
+    /// Whether it gains something to go on here later, and costs little until then.
+    pub(super) fn may_wait(&self) -> bool {
+        self.is_complete && matches!(self.source, Source::Packed(_)) && self.window.len() <= 4 * BLOCK_BYTES
     }
 
     /// Where the next frame begins.
@@ -137,7 +145,8 @@ impl Frames {
 
     /// The payload of the next frame, checked.
     pub(super) fn payload(&mut self, frame: &FrameHead) -> Result<Bytes, Fault> {
-        let padded = self.octets(self.offset + HEAD_BYTES as u64, frame.padded_bytes())?;
+        // With its head, so that this stays in the window for whoever reads the frame once more.
+        let padded = self.octets(self.offset, HEAD_BYTES + frame.padded_bytes())?.slice(HEAD_BYTES..);
         if !frame.fits(&padded) {
             return Err(Fault::Damaged(format!("the frame up to {} does not match its checksum", frame.revision)));
         }

@@ -51,8 +51,7 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
             }
             if is_full {
                 frames.step_back();
-                // A segment that grows ends elsewhere the next time.
-                if shared.segment(segment.number + 1).is_some() {
+                if frames.frames.may_wait() {
                     *shared.stopped() = Some(Stopped { segment: segment.number, after: at, walk: frames });
                 }
                 return Ok(());
@@ -69,7 +68,7 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
     Ok(())
 }
 
-/// A read that had enough, in a segment that does not grow any more.
+/// A read that had enough, in a packed segment.
 pub(super) struct Stopped {
     segment: u32,
     /// The last event that was given.

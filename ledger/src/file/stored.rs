@@ -183,9 +183,19 @@ fn get_head(d: &mut Decoder<'_>) -> Result<Head, FormError> {
 }
 
 fn get_event(payload: &Bytes, reader: &mut Reader<'_>) -> Result<Arc<Event>, FormError> {
-    let (header, salt, body) = get_members(payload, reader).ok_or_else(|| malformed("no event of ours"))?;
+    let begin = *reader;
+    let (header, salt, body) = get_members(payload, reader).ok_or_else(|| no_event(payload, begin))?;
     // Its largest part last, so that it is made where it will lie.
     Ok(Arc::new(Event { header: SealedHeader::decode(header)?, salt, body }))
+}
+
+/// Why these are not the members of an event: a later version, which its header names, may have others.
+fn no_event(payload: &Bytes, mut reader: Reader<'_>) -> FormError {
+    let header = reader.array().and_then(|_| reader.bytes());
+    match header.map(|octets| SealedHeader::decode(payload.slice_ref(octets))) {
+        Some(Err(newer @ FormError::Newer(_))) => newer,
+        Some(_) | None => malformed("no event of ours"),
+    }
 }
 
 /// The octets of the header, and the other members of an event.
@@ -237,4 +247,17 @@ pub(super) fn encode_chunk(out: &mut Vec<u8>, body: Uuid, index: u32, chunk: &[u
 /// Whether the payload of a chunk frame is this chunk.
 pub(super) fn is_chunk(payload: &[u8], body: Uuid, index: u32) -> bool {
     payload.get(..16) == Some(body.as_bytes()) && payload.get(16..CHUNK_NAME_BYTES) == Some(&index.to_le_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_a_later_form_is_told_as_that_whatever_members_it_has() {
+        // Five members, of which the header begins with format 2.
+        let payload = Bytes::from_static(&[0x85, 0x43, 0xa1, 0, 2, 0xf6, 0xf6, 0xf6, 0xf6]);
+        let told = get_event(&payload, &mut Reader::new(&payload));
+        assert!(matches!(told, Err(FormError::Newer(2))), "{told:?}");
+    }
 }
