@@ -268,6 +268,29 @@ fn members_of_a_header_that_are_missing_or_in_another_order_are_refused() {
 }
 
 #[test]
+fn texts_of_a_header_are_utf8_or_it_is_refused() {
+    let events = events();
+    let mut texts = 0;
+    for header in events.iter().map(|event| &event.header) {
+        let (octets, read) = (header.octets(), header.read());
+        let key = read.idempotency().map(|idempotency| idempotency.key);
+        for text in [Some(read.actor()), Some(read.source()), Some(read.request_id()), read.reason(), key] {
+            let Some(text) = text.filter(|text| text.is_ascii() && text.len() > 1) else { continue };
+            let at = text.as_ptr().addr() - octets.as_ptr().addr();
+            let with = |first_two: [u8; 2]| {
+                let mut changed = octets.to_vec();
+                changed[at..at + 2].copy_from_slice(&first_two);
+                SealedHeader::decode(changed.into()).is_ok()
+            };
+            assert!(with([0xc3, 0xa9]), "{text}");
+            assert!(!with([0xc3, b'a']), "{text}");
+            texts += 1;
+        }
+    }
+    assert!(texts >= 5, "{texts}");
+}
+
+#[test]
 fn names_with_capitals_and_sets_out_of_order_are_refused() {
     let owner = Name::root().child(b"abc").expect("a name");
     let ttl = Ttl::from_secs(60).expect("a TTL");

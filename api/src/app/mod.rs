@@ -39,7 +39,7 @@ use crate::{
 
 /// A running node.
 pub struct Node {
-    state: Arc<NodeState>,
+    pub(crate) state: Arc<NodeState>,
     http: Option<SocketAddr>,
     dns: Vec<SocketAddr>,
     tasks: TaskTracker,

@@ -308,3 +308,56 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Probl
         _ => Ok(Some(text.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::{Arc, Mutex},
+    };
+
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt;
+    use tracing_subscriber::{Layer, layer::SubscriberExt};
+
+    use super::*;
+    use crate::{Node, config::LedgerKind, http::router};
+
+    /// What happened, in its order.
+    #[derive(Clone, Default)]
+    struct Order(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Order {
+        fn note(&self, what: &'static str) {
+            self.0.lock().expect("the order").push(what);
+        }
+    }
+
+    impl<S: tracing::Subscriber> Layer<S> for Order {
+        fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            if event.fields().any(|field| field.name() == "status") {
+                self.note("its line");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_writes_each_answer_before_its_line() {
+        let order = Order::default();
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(order.clone()));
+        let node = Node::builder().ledger(LedgerKind::Memory).dns_listen([]);
+        let node = node.http_listen(SocketAddr::from(([127, 0, 0, 1], 0))).build(CancellationToken::new()).await;
+        let router = router(node.expect("a node").state);
+        let connection = async {
+            for _ in 0..2 {
+                let request = Request::get("/healthz").header("host", "localhost").body(Body::empty());
+                let answer = router.clone().oneshot(request.expect("a request")).await;
+                assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+                order.note("an answer");
+                tokio::task::yield_now().await;
+            }
+        };
+        logging(connection).await;
+        assert_eq!(*order.0.lock().expect("the order"), ["an answer", "its line", "an answer", "its line"]);
+    }
+}

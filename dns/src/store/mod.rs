@@ -303,6 +303,22 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_stands_once_in_the_order_of_nsec3_whatever_comes_below_it() {
+        let (store, mut writer) = Store::new();
+        let (apex, owner) = (name("example."), name("b.example."));
+        for version in 1..=9u64 {
+            writer.begin(Version(version), Timestamp(0));
+            let child = (version % 3 != 0).then(|| a(version as u8));
+            writer.set(&apex, &owner, SetKey::of(RecordType::NSEC3), Some(&a(version as u8)));
+            writer.set(&apex, &name("a.b.example."), A, child.as_ref());
+            writer.publish();
+        }
+        let zones = store.zones.load();
+        let order = zones.get(0).expect("the zone").nsec3.load_full();
+        assert_eq!(order.iter_from(&mut |_| std::cmp::Ordering::Greater).count(), 1);
+    }
+
+    #[test]
     fn a_zone_made_again_starts_empty_and_remembers_its_serial() {
         let (store, mut writer) = Store::new();
         let (zone, owner) = (name("example."), name("a.b.example."));

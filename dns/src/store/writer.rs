@@ -101,14 +101,6 @@ impl NameNotes {
         self.0 & !(Self::IN_NSEC3 | Self::IN_SLOT)
     }
 
-    fn is_in_nsec3(self) -> bool {
-        self.0 & Self::IN_NSEC3 != 0
-    }
-
-    fn in_nsec3(self) -> Self {
-        Self(self.0 | Self::IN_NSEC3)
-    }
-
     fn with_children(self, children: u32) -> Self {
         Self(self.0 & Self::IN_NSEC3 | children)
     }
@@ -211,9 +203,9 @@ impl Writer {
                 let below = owner.as_wire().len().saturating_sub(apex.as_wire().len());
                 *place = self.find(*apex).map(|number| (number, &owner.as_wire()[..below]));
             }
-            let lot_of = lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels))));
+            let with_zones = lot.map(|owner| owner.and_then(|(zone, labels)| Some((self.shown.get(zone)?, labels))));
             let newest = |zone: &Zone, number: u32| self.zones[zone.number as usize].newest(number);
-            let numbers = touch::touch_newest(&lot_of, newest);
+            let numbers = touch::touch_newest(&with_zones, newest);
             self.expected.extend(lot.iter().zip(numbers).filter_map(|(owner, number)| Some(((*owner)?.0, number?))));
         }
     }
@@ -446,8 +438,9 @@ impl Working {
                 number
             }
         };
-        if facts.has(Facts::NSEC3) && !NameNotes::of(zone, number).is_in_nsec3() {
-            NameNotes::of(zone, number).in_nsec3().store(zone, number);
+        let NameNotes(notes) = if facts.has(Facts::NSEC3) { NameNotes::of(zone, number) } else { return number };
+        if notes & NameNotes::IN_NSEC3 == 0 {
+            NameNotes(notes | NameNotes::IN_NSEC3).store(zone, number);
             Self::order(&mut self.nsec3, &self.newest, zone, number, owner);
         }
         number

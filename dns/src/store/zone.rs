@@ -24,7 +24,8 @@ use super::{
 pub(super) struct Slot {
     /// The newest state, of whatever life, that came since the zone was sealed.
     pub(super) newest: ArcSwapAny<Option<Node>>,
-    /// The writer's; see there. To read it brings the slot into the cache, which only an exchange could do otherwise.
+    /// The writer's [`NameNotes`](super::writer::NameNotes). Reading them brings the slot into the cache, which only an
+    /// exchange could do otherwise.
     pub(super) notes: AtomicU32,
 }
 

@@ -54,8 +54,6 @@ pub(super) struct Frames {
     end: u64,
     window: Bytes,
     window_at: u64,
-    /// The segment had no more to come when it was opened.
-    is_complete: bool,
     /// Payloads are mostly passed over: read little of a plain segment at once.
     pub(super) sparing: bool,
 }
@@ -84,13 +82,12 @@ impl Frames {
             Source::Packed(packed) => packed.len(),
         };
         let end = durable.min(there);
-        let is_complete = durable == u64::MAX;
-        Ok(Self { source, offset: 0, end, window: Bytes::new(), window_at: 0, is_complete, sparing: false })
+        Ok(Self { source, offset: 0, end, window: Bytes::new(), window_at: 0, sparing: false })
     }
 
-    /// Whether it gains something to go on here later, and costs little until then.
+    /// Whether it gains something to go on here later, and costs little until then. A packed segment does not grow.
     pub(super) fn may_wait(&self) -> bool {
-        self.is_complete && matches!(self.source, Source::Packed(_)) && self.window.len() <= 4 * BLOCK_BYTES
+        matches!(self.source, Source::Packed(_)) && self.window.len() <= 4 * BLOCK_BYTES
     }
 
     /// Where the next frame begins.

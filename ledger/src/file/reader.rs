@@ -32,11 +32,11 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
     let mut segment = shared.segment_of(after);
     let mut stopped = shared.stopped().take_if(|stopped| (stopped.segment, stopped.after) == (segment.number, after));
     while at < head {
-        let mut frames = match stopped.take() {
+        let mut walk = match stopped.take() {
             Some(stopped) => stopped.walk,
             None => Walk::open(shared, &segment, at)?,
         };
-        while let Some((payload, last)) = frames.next(at)? {
+        while let Some((payload, last)) = walk.next(at)? {
             // Decoded alone the next time, and not in part now and again then.
             let mut is_full = !events.is_empty() && size_bytes + payload.len() > max_bytes;
             let batch = if is_full { Vec::new() } else { events_of(&payload, at, last)? };
@@ -50,9 +50,9 @@ fn fill(events: &mut Vec<Arc<Event>>, shared: &Shared, after: Revision, max_byte
                 events.push(event);
             }
             if is_full {
-                frames.step_back();
-                if frames.frames.may_wait() {
-                    *shared.stopped() = Some(Stopped { segment: segment.number, after: at, walk: frames });
+                walk.step_back();
+                if walk.frames.may_wait() {
+                    *shared.stopped() = Some(Stopped { segment: segment.number, after: at, walk });
                 }
                 return Ok(());
             }

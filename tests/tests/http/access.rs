@@ -153,12 +153,18 @@ fn the_trace_that_a_request_belongs_to_is_in_its_log_lines() -> anyhow::Result<(
     let without_id = send(&server, "GET /records", &[("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"))], "")?;
     let made = without_id.header("x-request-id");
     assert_eq!(made.len(), 36, "an id of its own is made");
-    let log = server.logged_until(made);
-    let line = |id: &str| log.lines().find(|line| line.contains(id) && line.contains("answered")).unwrap_or_default();
     let field = format!("\"trace_id\":\"{trace}\"");
-    assert!(line("req-traced").contains(&field) && line(made).contains(&field), "{log}");
-    assert!(!line("req-malformed").contains("trace_id"), "{log}");
+    assert!(line(&server, "req-traced").contains(&field));
+    assert!(line(&server, made).contains(&field));
+    assert!(!line(&server, "req-malformed").contains("trace_id"));
     Ok(())
+}
+
+/// The line that says that request `id` was answered; it is written after the answer.
+fn line(server: &Conn3ction, id: &str) -> String {
+    let log = server.logged_until(id);
+    let line = log.lines().find(|line| line.contains(id) && line.contains("answered"));
+    line.unwrap_or_else(|| panic!("{id} in {log}")).to_owned()
 }
 
 #[test]
@@ -176,10 +182,11 @@ fn the_correlation_id_comes_back_and_is_in_the_event_and_every_log_line() -> any
         assert!(answer.header("x-request-id").len() == 36, "{bad:?}: {answer:?}");
     }
     let last = get(&server, "/healthz")?.header("x-request-id").to_owned();
-    let log = server.logged_until(&last);
-    for (id, path) in [("req-5f0c", "/records"), ("req-77", "/records"), (&last, "/healthz")] {
-        let line = log.lines().find(|line| line.contains(id) && line.contains("answered"));
-        assert!(line.is_some_and(|line| line.contains(path)), "{id}: {log}");
+    shell(&format!("curl -sf --http2-prior-knowledge -H 'X-Request-Id: req-http2' http://{}/readyz", server.http))?;
+    let sent = [("req-5f0c", "/records"), ("req-77", "/records"), (&last, "/healthz"), ("req-http2", "/readyz")];
+    for (id, path) in sent {
+        let line = line(&server, id);
+        assert!(line.contains(path), "{line}");
     }
     Ok(())
 }
