@@ -13,6 +13,7 @@
 //! `http` and `decide` do not know which ledger they were given.
 
 pub mod app;
+mod at_once;
 mod auth;
 mod builder;
 pub mod cli;

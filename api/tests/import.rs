@@ -40,7 +40,9 @@ impl Node {
         let stop = CancellationToken::new();
         let views = Projector::spawn(Config::default(), ledger.clone(), stop.clone()).await.expect("spawns");
         let store = views.store().clone();
-        let (committer, _) = Committer::spawn(ledger.clone(), Decisions::new(views.clone()), Timestamp::now, stop);
+        let (committer, committing) =
+            Committer::begin(ledger.clone(), Decisions::new(views.clone()), Timestamp::now, stop);
+        tokio::spawn(committing);
         Self { committer, ledger, store, views }
     }
 

@@ -65,7 +65,9 @@ async fn main() {
     println!("{} octets an event, {TASKS} tasks, {TIME:?} each", value.len());
 
     let mut ratios = Vec::new();
-    let (committer, task) = Committer::spawn(Arc::clone(&ledger), Always, Timestamp::now, CancellationToken::new());
+    let (committer, committing) =
+        Committer::begin(Arc::clone(&ledger), Always, Timestamp::now, CancellationToken::new());
+    let task = tokio::spawn(committing);
     for round in 0..3 {
         let puts = rate(|task, number| {
             let (mut plain, value) = (plain.kv_client(), value.clone());

@@ -66,8 +66,8 @@ fn start(
 ) -> (Handle<Once>, Arc<AtomicUsize>, CancellationToken, tokio::task::JoinHandle<()>) {
     let (heads, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
     let decider = Once { ledger: Arc::clone(ledger), taken: HashMap::new(), heads: Arc::clone(&heads) };
-    let (handle, task) = Committer::spawn(Arc::clone(ledger), decider, clock, stop.clone());
-    (handle, heads, stop, task)
+    let (handle, committing) = Committer::begin(Arc::clone(ledger), decider, clock, stop.clone());
+    (handle, heads, stop, tokio::spawn(committing))
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Power fails in the middle of anything: what was acknowledged is there afterwards, and no batch is there in part.
+//! Power fails in the middle of anything: what was acknowledged is there afterwards, and no batch is there in part. A medium that is
+//! full takes what fits.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(dead_code, reason = "the suite's helpers are shared with other tests")]
@@ -35,6 +36,8 @@ struct World {
     durable: HashMap<String, Arc<Mutex<Content>>>,
     /// Changes until the power fails.
     left: u64,
+    /// Octets that a file may have; 0 for any number.
+    most: usize,
 }
 
 #[derive(Clone, Default)]
@@ -124,8 +127,14 @@ impl DiskFile for Open {
         Ok(count)
     }
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
-        let failed = self.0.change();
+        let mut failed = self.0.change();
+        let most = self.0.0.lock().unwrap().most;
         let mut content = self.1.lock().unwrap();
+        let mut octets = octets;
+        if most > 0 && offset as usize + octets.len() > most {
+            octets = &octets[..most.saturating_sub(offset as usize)];
+            failed = failed.and(Err(io::ErrorKind::StorageFull.into()));
+        }
         let end = offset as usize + octets.len();
         let longer = content.live.len().max(end);
         content.live.resize(longer, 0);
@@ -185,4 +194,37 @@ proptest! {
             acknowledged = events;
         }
     }
+}
+
+#[tokio::test]
+async fn a_medium_takes_each_batch_that_still_fits_and_goes_on_when_there_is_room_again() {
+    let disk = Simulated::default();
+    disk.0.lock().unwrap().left = u64::MAX;
+    let ledger: Arc<dyn Ledger> = Arc::new(FileLedger::open_on(disk.clone(), 1 << 20).unwrap());
+    let segment = disk.0.lock().unwrap().live.values().next().cloned().unwrap();
+    let written = || segment.lock().unwrap().live.iter().rposition(|&octet| octet != 0).unwrap();
+    let mut events = Vec::new();
+    for most in [10_000, 30_000, 30_100] {
+        disk.0.lock().unwrap().most = most;
+        let mut longest = 0;
+        loop {
+            let (head, before) = (ledger.head().await.unwrap(), written());
+            let batch = make::batch(&head, 1);
+            match ledger.append(&head, &batch).await {
+                Ok(_) => events.extend(make::hashes(&batch.events)),
+                Err(AppendError::Full(_)) => break,
+                Err(error) => panic!("{error:?}"),
+            }
+            longest = longest.max(written() - before);
+        }
+        let live = segment.lock().unwrap().live.len();
+        assert!(live <= most && most - live < longest.max(1_000), "{live} octets of {most}, {longest} a batch");
+        assert_eq!(make::hashes(&make::all(&ledger).await), events);
+    }
+    disk.0.lock().unwrap().most = 0;
+    make::append(&ledger, 1).await;
+    assert!(segment.lock().unwrap().live.len() > 200_000, "room was made ahead");
+    drop(ledger);
+    let opened: Arc<dyn Ledger> = Arc::new(FileLedger::open_on(disk, 1 << 20).unwrap());
+    assert_eq!(make::all(&opened).await.len(), events.len() + 1);
 }

@@ -127,6 +127,21 @@ impl Projector {
         ledger: Arc<dyn Ledger>,
         token: CancellationToken,
     ) -> Result<Handle, SpawnError> {
+        let (handle, answers) = Self::begin(config, ledger, token).await?;
+        handle.tasks.spawn(answers);
+        Ok(handle)
+    }
+
+    /// As [`Projector::spawn`], but the fold into the answers, which everything else waits for, is left to the caller to run.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`].
+    pub async fn begin(
+        config: Config,
+        ledger: Arc<dyn Ledger>,
+        token: CancellationToken,
+    ) -> Result<(Handle, impl Future<Output = ()> + Send + use<>), SpawnError> {
         let tasks = TaskTracker::new();
         let (reporter, answers) = Reporter::new(ViewName::Answers);
         let reporter = Arc::new(reporter);
@@ -141,7 +156,7 @@ impl Projector {
             tasks.spawn(async move { token.run_until_cancelled(task).await });
         }
         let mut views = vec![Kept { watcher: answers.clone(), rebuilder: None, looker: None }];
-        tasks.spawn(keep_answers(start, ledger.clone(), prepared, reporter, token.clone()));
+        let keeping = keep_answers(start, ledger.clone(), prepared, reporter, token.clone());
         if let Some(directory) = config.records {
             let (reporter, watcher) = Reporter::new(ViewName::Records);
             let ((rebuilder, rebuilds), (looker, looks)) = (requests(), requests());
@@ -158,7 +173,7 @@ impl Projector {
             views.extend(etcd.spawn(&source)?);
         }
         tasks.close();
-        Ok(Handle {
+        let handle = Handle {
             head,
             views: views.into(),
             ledger: LedgerHandle(ledger),
@@ -168,7 +183,8 @@ impl Projector {
             successors,
             sealed,
             tasks,
-        })
+        };
+        Ok((handle, keeping))
     }
 }
 

@@ -1,18 +1,18 @@
 //! What a change costs through HTTP, beside what the same machine does at best in the same run.
 //!
-//! `cargo build --profile fast -p conn3ction && cargo bench -p conn3ction-tests --profile fast --bench append`. Three ratios:
-//! changes from 64 connections on files against `GET /healthz` from the same (wrk both times), one client's change
-//! against one `fdatasync`, and changes from 64 connections on etcd against plain puts of as many octets.
+//! `cargo build --release -p conn3ction && cargo bench -p conn3ction-tests --bench append`, or of its parts `-- one files`. Three
+//! ratios: one client's change against one `fdatasync` (`one`; what of that is not the disk's, `memory`), changes from 64 connections
+//! on files against `GET /healthz` from the same, wrk both times (`files`), and on etcd against plain puts of as many octets (`etcd`).
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::Write,
+    net::SocketAddr,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use conn3ction_tests::{Conn3ction, etcd::Etcd, http, shell};
+use conn3ction_tests::{Conn3ction, etcd::Etcd, http::Client, shell};
 
 const CLIENTS: usize = 64;
 const SECS: u64 = 5;
@@ -37,13 +37,22 @@ function request()
 end
 "#;
 
+type Part = fn(&Path) -> anyhow::Result<()>;
+
+/// The parts, each by its name.
+const PARTS: [(&str, Part); 4] =
+    [("one", alone_on_files), ("memory", alone_in_memory), ("files", on_files), ("etcd", on_etcd)];
+
 fn main() -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     std::fs::write(scratch.path().join("changes.lua"), CHANGES)?;
-    alone_on_files(scratch.path())?;
-    alone_in_memory(scratch.path())?;
-    on_files(scratch.path())?;
-    on_etcd(scratch.path())
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    for (name, measure) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            measure(scratch.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn on_files(scratch: &Path) -> anyhow::Result<()> {
@@ -140,41 +149,6 @@ fn wrk(server: SocketAddr, path: &str, options: &str) -> anyhow::Result<f64> {
     anyhow::ensure!(!printed.contains("Non-2xx") && !printed.contains("Socket errors"), "{printed}");
     let rate = printed.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     rate.ok_or_else(|| anyhow::anyhow!("no rate: {printed}"))
-}
-
-/// One client on one connection.
-struct Client {
-    stream: TcpStream,
-    number: u32,
-    answer: Vec<u8>,
-}
-
-impl Client {
-    fn new(server: SocketAddr) -> anyhow::Result<Self> {
-        let stream = http::connect(server)?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, number: 0, answer: vec![0; 64 * 1024] })
-    }
-
-    /// Gives a name another address, and waits for the answer.
-    fn change(&mut self) -> anyhow::Result<()> {
-        self.number += 1;
-        let body = format!(r#"{{"values":["10.9.{}.{}"]}}"#, self.number / 256, self.number % 256);
-        self.ask("PUT /records/one.example.local/A", &body)
-    }
-
-    fn health(&mut self) -> anyhow::Result<()> {
-        self.ask("GET /healthz", "")
-    }
-
-    fn ask(&mut self, what: &str, body: &str) -> anyhow::Result<()> {
-        let (host, length) = (self.stream.peer_addr()?, body.len());
-        let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{body}");
-        self.stream.write_all(request.as_bytes())?;
-        let count = self.stream.read(&mut self.answer)?;
-        anyhow::ensure!(self.answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.answer[..count]));
-        Ok(())
-    }
 }
 
 /// Octets that a change takes in the ledger on files: header, body and frame.

@@ -121,6 +121,55 @@ pub fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
+/// One client on one connection, which waits for each answer.
+pub struct Client {
+    stream: TcpStream,
+    number: u32,
+    answer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// The connection's.
+    pub fn new(server: SocketAddr) -> anyhow::Result<Self> {
+        let stream = connect(server)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, number: 0, answer: vec![0; 64 * 1024] })
+    }
+
+    /// Gives `one.example.local` another address.
+    ///
+    /// # Errors
+    ///
+    /// The connection's, or the change was refused.
+    pub fn change(&mut self) -> anyhow::Result<()> {
+        self.number += 1;
+        let body = format!(r#"{{"values":["10.9.{}.{}"]}}"#, self.number / 256, self.number % 256);
+        self.ask("PUT /records/one.example.local/A", &body)
+    }
+
+    /// `GET /healthz`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::change`].
+    pub fn health(&mut self) -> anyhow::Result<()> {
+        self.ask("GET /healthz", "")
+    }
+
+    fn ask(&mut self, what: &str, body: &str) -> anyhow::Result<()> {
+        let (host, length) = (self.stream.peer_addr()?, body.len());
+        let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.stream.write_all(request.as_bytes())?;
+        let count = self.stream.read(&mut self.answer)?;
+        anyhow::ensure!(self.answer.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.answer[..count]));
+        Ok(())
+    }
+}
+
 /// Server-sent events, read one by one from an open connection.
 pub struct Events(BufReader<TcpStream>, String);
 

@@ -1,11 +1,13 @@
 //! A node: build, spawn, drain.
 
+mod log;
 mod state;
 
 use std::{
     convert::Infallible,
     io::IsTerminal,
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     path::Path,
     sync::{
         Arc, OnceLock,
@@ -19,6 +21,7 @@ use conn3ction_dns::Server;
 use conn3ction_ledger::{Ledger, committer::Committer, file::FileLedger, memory::MemoryLedger};
 use conn3ction_projector::{Config as ViewsConfig, Projector, Seal};
 use conn3ction_schemas::Timestamp;
+use futures::{FutureExt, future};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -28,8 +31,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::state::About;
 pub use self::state::NodeState;
 use crate::{
+    at_once::at_once,
     auth::TokenFile,
-    config::{Config, LedgerKind, LogFormat, Role, Settings},
+    config::{Config, LedgerKind, Role, Settings},
     decide::decider::Decisions,
     headers::Headers,
     http,
@@ -63,7 +67,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         FaultySettings(faults.join("\n  "))
     })?;
-    log(config.log_format);
+    log::begin(config.log_format);
     // From the beginning on: who is told to reload while it starts must not end. Without tokens only a terminal that is closed
     // ends a node.
     let reloads = config.tokens.is_some() || !std::io::stdin().is_terminal();
@@ -103,17 +107,6 @@ async fn reread_tokens(node: &NodeState, hangup: Option<Signal>) -> Infallible {
     }
 }
 
-fn log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-}
-
 impl Node {
     /// Starts a node of `config`; it runs until `stop`.
     ///
@@ -145,17 +138,19 @@ impl Node {
             #[cfg(feature = "etcd")]
             etcd: etcd.clone().filter(|_| matches!(config.role, Role::All | Role::Projector)),
         };
-        let views = Projector::spawn(kept, ledger.clone(), stop.clone()).await?;
+        let (views, answering) = Projector::begin(kept, ledger.clone(), stop.clone()).await?;
         let store = views.store().clone();
         let clock = Timestamp::now;
         let importing = Importing::default();
         let (committer, committing) =
-            Committer::spawn(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
-        tasks.spawn(async move {
-            if let Err(error) = committing.await {
-                tracing::error!(%error, "the committer ended");
+            Committer::begin(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
+        let committing = AssertUnwindSafe(committing).catch_unwind().map(|ended| {
+            if ended.is_err() {
+                tracing::error!("the committer ended");
             }
         });
+        // Each waits for the other whenever something is written: as one task they need no worker to be woken for that.
+        tasks.spawn(at_once(future::join(committing, answering)));
 
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
         let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };

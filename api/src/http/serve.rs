@@ -11,6 +11,8 @@ use hyper_util::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::at_once::at_once;
+
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
 /// How long a client may take for the headers of a request, and how long a connection may idle before them.
@@ -49,7 +51,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         tokio::spawn(async move {
-            if let Err(error) = super::request::logging(connection).await {
+            if let Err(error) = super::request::logging(at_once(connection)).await {
                 tracing::debug!(error = %super::writing::chain(&*error), "a connection ended");
             }
             drop(place);

@@ -11,10 +11,7 @@ use std::sync::Arc;
 
 use conn3ction_schemas::{Revision, Timestamp, event::Draft};
 use futures::future::BoxFuture;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,18 +27,17 @@ pub const QUEUE: usize = 4096;
 pub struct Committer;
 
 impl Committer {
-    /// Starts committing to `ledger`. `clock` is read once for every event. After `stop` is cancelled the append in
-    /// flight is finished and answered, what waits is answered [`SubmitError::Stopped`], and the task ends; it also ends
-    /// when all handles are gone.
-    pub fn spawn<D: Decider>(
+    /// A committer to `ledger`, and the future that it is. `clock` is read once for every event. After `stop` is cancelled the
+    /// append in flight is finished and answered, what waits is answered [`SubmitError::Stopped`], and the future ends; it also
+    /// ends when all handles are gone.
+    pub fn begin<D: Decider>(
         ledger: Arc<dyn Ledger>,
         decider: D,
         clock: impl Fn() -> Timestamp + Send + 'static,
         stop: CancellationToken,
-    ) -> (Handle<D>, JoinHandle<()>) {
+    ) -> (Handle<D>, impl Future<Output = ()> + Send + 'static) {
         let (requests, queue) = mpsc::channel(QUEUE);
-        let task = run::Run::new(ledger, decider, clock, queue, stop);
-        (Handle { requests }, tokio::spawn(task.run()))
+        (Handle { requests }, run::Run::new(ledger, decider, clock, queue, stop).run())
     }
 }
 

@@ -75,9 +75,12 @@ impl<D: Decider, C: Fn() -> Timestamp + Send + 'static> Run<D, C> {
 
     pub(super) async fn run(mut self) {
         while self.take_requests().await {
-            self.attempt().await;
-            // Whoever was just answered may have the next command ready: it should be in the next batch.
-            tokio::task::yield_now().await;
+            let answered = self.attempt().await;
+            // Whoever was just answered goes first, and may have the next command ready: it should be in the next batch. One alone
+            // waits for nobody.
+            if answered > 1 || !self.queue.is_empty() {
+                tokio::task::yield_now().await;
+            }
         }
         self.queue.close();
         while let Ok(request) = self.queue.try_recv() {
@@ -115,8 +118,14 @@ impl<D: Decider, C: Fn() -> Timestamp + Send + 'static> Run<D, C> {
         }
     }
 
-    /// Decides what waits and appends it once. Whatever is not answered then waits for the next attempt.
-    async fn attempt(&mut self) {
+    /// Decides what waits and appends it once; says how many were answered. Whatever is not then waits for the next attempt.
+    async fn attempt(&mut self) -> usize {
+        let waiting = self.commands.len() + self.closes.len();
+        self.append().await;
+        waiting - self.commands.len() - self.closes.len()
+    }
+
+    async fn append(&mut self) {
         let head = match self.stand_at_head().await {
             Ok(Some(head)) => head,
             Ok(None) => return,

@@ -190,3 +190,27 @@ fn the_correlation_id_comes_back_and_is_in_the_event_and_every_log_line() -> any
     }
     Ok(())
 }
+
+#[test]
+fn each_log_line_is_one_json_object_whatever_the_request_says() -> anyhow::Result<()> {
+    let (_data, server) = server(&[])?;
+    let id = r#"{"a":"\"},"span":{}}"#;
+    assert_eq!(send(&server, "GET /records/%22%0A%5C", &[("X-Request-Id", id)], "")?.header("x-request-id"), id);
+    assert_eq!(get(&server, "/healthz")?.status, 200);
+    let log = server.logged_until("/healthz");
+    let mut seen = Vec::new();
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).map_err(|error| anyhow::anyhow!("{error}: {line}"))?;
+        for member in ["timestamp", "level", "target"] {
+            assert!(line[member].is_string(), "{member}: {line}");
+        }
+        if line["fields"]["message"] == "answered" {
+            let span = &line["span"];
+            assert_eq!((&span["name"], &span["method"]), (&"request".into(), &"GET".into()), "{line}");
+            seen.push([&span["request_id"], &span["path"], &line["fields"]["status"]].map(ToString::to_string));
+        }
+    }
+    let of = |id: &str| serde_json::Value::from(id).to_string();
+    assert_eq!(seen[0], [of(id), of("/records/%22%0A%5C"), "400".into()], "{log}");
+    Ok(())
+}

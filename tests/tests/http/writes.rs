@@ -1,5 +1,8 @@
 //! Writes that go well: what they answer, what becomes an event, what a dry run tells.
 
+use std::fs;
+
+use conn3ction_tests::{Conn3ction, http::Client};
 use serde_json::{Value, json};
 
 use crate::{column, get, problem, put, send, server};
@@ -336,5 +339,33 @@ fn at_a_time_each_record_says_the_revision_of_its_zone() -> anyhow::Result<()> {
     let one = of("&zone=other.test")?;
     assert_eq!(one.header("conn3ction-revision"), "1:2");
     assert!(one.json()[0].get("revision").is_none(), "{}", one.body);
+    Ok(())
+}
+
+/// How often the workers of process `pid` had to wait so far.
+fn waits(pid: u32) -> anyhow::Result<u64> {
+    let mut waits = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        if of("Name:") == "tokio-rt-worker" {
+            waits += of("voluntary_ctxt_switches:").parse::<u64>()?;
+        }
+    }
+    Ok(waits)
+}
+
+#[test] // Waking a processor that sleeps costs more than the whole change.
+fn one_clients_change_wakes_one_thread_alone() -> anyhow::Result<()> {
+    const CHANGES: u64 = 500;
+    let data = tempfile::tempdir()?;
+    let server = Conn3ction::start_in(&[("TOKIO_WORKER_THREADS", "4")], data.path(), &["--ledger", "memory"])?;
+    let mut client = Client::new(server.http)?;
+    (0..50).try_for_each(|_| client.change())?;
+    let before = waits(server.pid())?;
+    (0..CHANGES).try_for_each(|_| client.change())?;
+    let waits = waits(server.pid())? - before;
+    // One for the next request, and now and then the clock.
+    assert!(waits < CHANGES * 5 / 4, "{waits} waits for {CHANGES} changes");
     Ok(())
 }
