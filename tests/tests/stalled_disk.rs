@@ -80,3 +80,46 @@ fn while_the_disk_stands_still_reads_go_on_and_the_write_is_answered_afterwards(
         Ok(())
     })
 }
+
+/// Waits until nobody looks out any more because nothing is written.
+fn all_is_quiet(server: &Conn3ction) -> anyhow::Result<()> {
+    loop {
+        for task in fs::read_dir(format!("/proc/{}/task", server.pid()))? {
+            let task = task?.path();
+            let is_lookout = fs::read_to_string(task.join("comm"))?.trim() == "ledger-lookout";
+            if is_lookout && fs::read_to_string(task.join("wchan"))?.contains("futex") {
+                return Ok(());
+            }
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test] // The worker that waits for the disk may be the one that waits for all requests, and wakes no other by itself.
+fn whoever_writes_alone_keeps_nobody_else_waiting() -> anyhow::Result<()> {
+    let disk = Disk::mount()?;
+    let server = Conn3ction::start(&disk.mount_point().join("data"), &[])?;
+    let record = "/records/alone.example.local/A";
+    for is_quiet in [false, true] {
+        assert_eq!(server.ask("PUT", record, r#"{"values":["10.0.0.1"]}"#)?.status, 201);
+        if is_quiet {
+            all_is_quiet(&server)?;
+        }
+        let frozen = disk.freeze()?;
+        std::thread::scope(|scope| {
+            let stuck = scope.spawn(|| server.ask("DELETE", record, ""));
+            while !a_worker_waits(&server)? {
+                anyhow::ensure!(!stuck.is_finished(), "nobody waits for the disk");
+                std::thread::yield_now();
+            }
+            for _ in 0..20 {
+                assert_eq!(server.ask("GET", record, "")?.status, 200);
+            }
+            assert!(!stuck.is_finished(), "nothing is acknowledged that is not on the disk");
+            drop(frozen);
+            assert_eq!(stuck.join().expect("a thread that asks")?.status, 204);
+            anyhow::Ok(())
+        })?;
+    }
+    Ok(())
+}

@@ -4,7 +4,8 @@
 //! whole or not at all. Readers open the same files and read only what is durable; the latest events come from memory. A
 //! thread packs segments that are complete.
 //!
-//! An append blocks the thread that polls it until the disk has answered, so its runtime should have another.
+//! An append blocks the thread that polls it until the disk has answered, so its runtime should have another, which is woken when
+//! that takes long.
 //!
 //! After a crash a torn last write is cut off; any other damage is refused with its revision, because what was
 //! acknowledged must not vanish silently. After a failed durable write nothing more is appended until the log is opened again.
@@ -12,6 +13,7 @@
 pub mod disk;
 pub mod frame;
 mod frames;
+mod lookout;
 mod pack;
 mod reader;
 mod recent;
@@ -44,6 +46,7 @@ use uuid::Uuid;
 
 use crate::{AppendError, Batch, Body, Event, Head, Ledger, ReadError, chain, follow};
 use disk::{Directory, Disk, LockError};
+use lookout::Lookout;
 use recent::Recent;
 use segment::Segment;
 use writer::Writer;
@@ -58,6 +61,8 @@ pub struct FileLedger {
     moved: Arc<watch::Sender<Revision>>,
     /// `None` while this is dropped, and where the log is only read.
     writer: Option<tokio::sync::Mutex<Writer>>,
+    /// Looks out for an append that takes long; none where the log is only read.
+    lookout: Option<Lookout>,
     packer: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     torn_bytes: u64,
@@ -169,7 +174,16 @@ impl FileLedger {
 
         if shared.disk.is_read_only() {
             let (torn_bytes, lock) = (opened.torn_bytes, Some(lock));
-            return Ok(Self { shared, moved, writer: None, packer: None, stop, torn_bytes, _lock: lock });
+            return Ok(Self {
+                shared,
+                moved,
+                writer: None,
+                lookout: None,
+                packer: None,
+                stop,
+                torn_bytes,
+                _lock: lock,
+            });
         }
         let writer = Writer::new(Arc::clone(&shared), last, opened, segment_bytes, packer);
         let packing = (Arc::clone(&shared), Arc::clone(&stop));
@@ -182,6 +196,7 @@ impl FileLedger {
             shared,
             moved,
             writer: Some(tokio::sync::Mutex::new(writer)),
+            lookout: Some(Lookout::begin()?),
             packer: Some(packer),
             stop,
             torn_bytes: 0,
@@ -192,11 +207,11 @@ impl FileLedger {
     /// Lets `work` write where the caller stands: waking another thread and being woken by it took a tenth of an append.
     /// Once it has begun nothing can interrupt it, whoever goes away.
     async fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, AppendError>) -> Result<T, AppendError> {
-        let Some(writer) = &self.writer else {
+        let (Some(writer), Some(lookout)) = (&self.writer, &self.lookout) else {
             return Err(AppendError::Unavailable("the log was opened to be read only".into()));
         };
         let mut writer = writer.lock().await;
-        work(&mut writer)
+        lookout.during(|| work(&mut writer))
     }
 }
 
