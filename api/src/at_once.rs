@@ -4,10 +4,12 @@
 //! there. One that was idle takes longer to come than the task takes to go on.
 
 use std::{
+    cell::Cell,
     pin::pin,
+    ptr,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -17,12 +19,13 @@ use futures::task::AtomicWaker;
 /// How often in a row, before other tasks have their turn.
 const IN_A_ROW: u8 = 16;
 
-/// It is being polled.
-const POLLED: u8 = 1;
-/// It was woken since its last poll began.
-const WOKEN: u8 = 2;
+thread_local! {
+    /// Whose future this thread is polling.
+    static POLLED: Cell<*const Bell> = const { Cell::new(ptr::null()) };
+}
 
-/// As `future`, polled again at once when it woke itself or was woken meanwhile, but other tasks have their turn in the end.
+/// As `future`, polled again at once when it woke itself, but other tasks have their turn in the end. Who is woken from another thread
+/// meanwhile waits for its turn, as always.
 pub(crate) async fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let bell = Arc::new(Bell::default());
@@ -30,23 +33,33 @@ pub(crate) async fn at_once<F: Future>(future: F) -> F::Output {
     std::future::poll_fn(|context| {
         bell.task.register(context.waker());
         for _ in 0..IN_A_ROW {
-            bell.state.swap(POLLED, Ordering::AcqRel);
+            bell.woke_itself.store(false, Ordering::Relaxed);
+            let polling = Polling(POLLED.replace(Arc::as_ptr(&bell)));
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-            if polled.is_ready() || bell.state.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
-            {
+            drop(polling);
+            if polled.is_ready() || !bell.woke_itself.load(Ordering::Relaxed) {
                 return polled;
             }
         }
-        bell.state.store(0, Ordering::Release);
         context.waker().wake_by_ref();
         Poll::Pending
     })
     .await
 }
 
+/// What the thread was polling before, and is again when this ends.
+struct Polling(*const Bell);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        POLLED.set(self.0);
+    }
+}
+
 #[derive(Default)]
 struct Bell {
-    state: AtomicU8,
+    /// Written and read by the thread that polls.
+    woke_itself: AtomicBool,
     task: AtomicWaker,
 }
 
@@ -56,7 +69,9 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(WOKEN, Ordering::AcqRel) & POLLED == 0 {
+        if ptr::eq(POLLED.get(), Arc::as_ptr(self)) {
+            self.woke_itself.store(true, Ordering::Relaxed);
+        } else {
             self.task.wake();
         }
     }
@@ -154,8 +169,13 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for question in 1..=ROUNDS {
+                    let mut spins = 0;
                     while asked.load(Ordering::Acquire) < question {
                         std::hint::spin_loop();
+                        spins += 1;
+                        if spins % 1_000 == 0 {
+                            thread::yield_now();
+                        }
                     }
                     (0..question % 59).for_each(|_| std::hint::spin_loop());
                     answered.store(question, Ordering::Release);

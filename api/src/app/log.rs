@@ -43,8 +43,10 @@ where
         let about = of_log.as_ref().unwrap_or_else(|| event.metadata());
         write!(out, r#"{{"timestamp":"{}","level":"{}","fields":"#, Timestamp::now(), about.level())?;
         context.format_fields(out.by_ref(), event)?;
-        write!(out, r#","target":"{}""#, about.target())?;
-        if let Some(span) = context.lookup_current() {
+        let target = serde_json::to_string(about.target()).map_err(|_| fmt::Error)?;
+        write!(out, r#","target":{target}"#)?;
+        let span = event.parent().and_then(|id| context.span(id)).or_else(|| context.lookup_current());
+        if let Some(span) = span {
             write!(out, r#","span":{{"name":"{}""#, span.name())?;
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<N>>().and_then(|fields| fields.strip_prefix('{'));

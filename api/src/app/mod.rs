@@ -144,13 +144,9 @@ impl Node {
         let importing = Importing::default();
         let (committer, committing) =
             Committer::begin(ledger.clone(), Decisions::beside(views.clone(), importing.clone()), clock, stop.clone());
-        let committing = AssertUnwindSafe(committing).catch_unwind().map(|ended| {
-            if ended.is_err() {
-                tracing::error!("the committer ended");
-            }
-        });
         // Each waits for the other whenever something is written: as one task they need no worker to be woken for that.
-        tasks.spawn(at_once(future::join(committing, answering)));
+        let both = future::join(to_its_end("the committer", committing), to_its_end("the answers", answering));
+        tasks.spawn(at_once(both));
 
         let answers = matches!(config.role, Role::All | Role::Dns) && !config.dns_listen.is_empty();
         let mut server = if answers { Some(responder::bind(&config, store.clone(), &views)?) } else { None };
@@ -257,6 +253,13 @@ impl Node {
     pub async fn stopped(self) {
         self.tasks.wait().await;
         self.state.views.stopped().await;
+    }
+}
+
+/// A panic of one of those that are polled together ends that one alone.
+async fn to_its_end(who: &'static str, work: impl Future<Output = ()>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        tracing::error!(who, "ended by a panic");
     }
 }
 

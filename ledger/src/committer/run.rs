@@ -1,6 +1,15 @@
 //! The committer's loop.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
 
 use conn3ction_schemas::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -79,7 +88,7 @@ impl<D: Decider, C: Fn() -> Timestamp + Send + 'static> Run<D, C> {
             // Whoever was just answered goes first, and may have the next command ready: it should be in the next batch. One alone
             // waits for nobody.
             if answered > 1 || !self.queue.is_empty() {
-                tokio::task::yield_now().await;
+                others_first().await;
             }
         }
         self.queue.close();
@@ -219,6 +228,35 @@ impl<D: Decider, C: Fn() -> Timestamp + Send + 'static> Run<D, C> {
             }
         }
     }
+}
+
+/// A worker's turn that comes after its other tasks had theirs.
+struct Turn {
+    came: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.came.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+/// Lets the worker's other tasks go first. Tokio's own ends with the next poll, whatever that came from: the node polls the
+/// committer together with the fold, which has work after each append.
+async fn others_first() {
+    let mut asked = None;
+    poll_fn(|context| {
+        let turn = asked.get_or_insert_with(|| {
+            let turn = Arc::new(Turn { came: AtomicBool::new(false), task: context.waker().clone() });
+            // Its first poll is what asks for the turn.
+            let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&turn))));
+            turn
+        });
+        if turn.came.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Appends `batch`. If nothing is to be stored, the answers still need the ledger's word that the head is where they

@@ -99,7 +99,7 @@ pub trait DiskFile: Send + Sync {
     /// As the medium says.
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file, or makes it longer: what is added reads as zeros and takes no room on the medium until it is written.
+    /// Cuts the file.
     ///
     /// # Errors
     ///

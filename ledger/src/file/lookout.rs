@@ -86,10 +86,10 @@ impl Drop for Lookout {
 
 impl Seen {
     fn look(&self) {
-        let (mut last, mut same) = (0, 0);
+        let (mut last, mut same) = (0, 0_u32);
         while !self.stop.load(Ordering::SeqCst) {
             let now = self.appends.load(Ordering::SeqCst);
-            same = if now == last { same + 1 } else { 0 };
+            same = if now == last { same.saturating_add(1) } else { 0 };
             last = now;
             if now % 2 == 1 {
                 // Once: whoever is woken then waits for events as long as it takes.

@@ -22,8 +22,8 @@ use crate::{AppendError, Batch, Body, Head};
 /// A segment that is this long gets a successor.
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// So many zeros are written ahead of small frames. What is written over them changes no length and needs no new block, so that
-/// making it durable does not wait for the file system to record that: half the time for a batch of a block or more.
+/// So many zeros are written ahead of small frames. What is written over them changes no length and, but for file systems that copy on
+/// write, needs no new block, so that making it durable does not wait for that to be recorded: half the time for a batch of a block or more.
 static ROOM: [u8; 256 * 1024] = [0; 256 * 1024];
 
 /// Longer frames come seldom and make their own room.
@@ -167,14 +167,15 @@ impl Writer {
 
     /// Writes the frame in hand, of `batch` if it is one.
     fn write(&mut self, batch: Option<&Batch>) -> Result<(), AppendError> {
-        let end = self.end + self.frame.len() as u64;
-        if end > self.room && self.frame.len() <= SMALL_BYTES {
-            self.make_room(end);
-        }
         match self.file.write_at(&self.frame, self.end) {
             Ok(()) => {
-                self.end = end;
-                self.room = self.room.max(end);
+                self.end += self.frame.len() as u64;
+                if self.end > self.room {
+                    self.room = self.end;
+                    if self.frame.len() <= SMALL_BYTES {
+                        self.make_room();
+                    }
+                }
                 Ok(())
             }
             Err(error) if is_full(&error) && self.give_back_room().is_ok() => Err(AppendError::Full(error.into())),
@@ -182,12 +183,11 @@ impl Writer {
         }
     }
 
-    /// Writes zeros from `end` on. On a medium that is full there are none.
-    fn make_room(&mut self, end: u64) {
-        if self.file.write_at(&ROOM, end).is_ok() {
-            self.room = end + ROOM.len() as u64;
+    /// Writes zeros behind what was written. On a medium that is full there are none: a frame needs the rest more.
+    fn make_room(&mut self) {
+        if self.file.write_at(&ROOM, self.end).is_ok() {
+            self.room = self.end + ROOM.len() as u64;
         } else if let Err(error) = self.give_back_room() {
-            // The frame's own write says what is wrong, if anything is.
             tracing::debug!(error = &error as &dyn std::error::Error, "what was written of the room ahead stays");
         }
     }
