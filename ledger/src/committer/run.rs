@@ -286,3 +286,21 @@ fn names(body: &Body, staged: Uuid) -> bool {
         Body::Parts { id, .. } => *id == staged,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_comes_after_the_others_and_not_with_any_other_wake() {
+        let mut turn = pin!(others_first());
+        poll_fn(|context| {
+            for _ in 0..3 {
+                assert!(turn.as_mut().poll(context).is_pending(), "nobody else has had a turn yet");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        turn.await;
+    }
+}
