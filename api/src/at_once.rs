@@ -147,6 +147,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn whom_another_thread_wakes_meanwhile_waits_for_its_turn() {
+        let polls = AtomicUsize::new(0);
+        let woken_meanwhile = poll_fn(|context| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            let waker = context.waker().clone();
+            thread::spawn(move || waker.wake()).join().expect("the other thread");
+            Poll::Pending
+        });
+        assert_eq!(poll_once(at_once(woken_meanwhile)), (false, 1));
+        assert_eq!(polls.into_inner(), 1);
+    }
+
     /// A thread answers each question of a future while that one is about to be told that it has to wait: an answer whose wake is lost
     /// is never seen.
     #[test]

@@ -130,6 +130,8 @@ impl DiskFile for Open {
         let mut failed = self.0.change();
         let most = self.0.0.lock().unwrap().most;
         let mut content = self.1.lock().unwrap();
+        // What fills a hole may find no room, though what stands behind it did.
+        assert!(offset as usize <= content.live.len(), "a write leaves a hole");
         let mut octets = octets;
         if most > 0 && offset as usize + octets.len() > most {
             octets = &octets[..most.saturating_sub(offset as usize)];

@@ -22,7 +22,7 @@ pub(crate) use batch::{FULL_BYTES, MAX_EVENTS};
 /// is a quarter of a second.
 pub const QUEUE: usize = 4096;
 
-/// The part that turns commands into batches; it runs as one task.
+/// The part that turns commands into batches.
 #[derive(Debug)]
 pub struct Committer;
 

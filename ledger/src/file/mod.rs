@@ -60,9 +60,7 @@ pub struct FileLedger {
     /// Rings after each append; followers end when it is gone.
     moved: Arc<watch::Sender<Revision>>,
     /// `None` while this is dropped, and where the log is only read.
-    writer: Option<tokio::sync::Mutex<Writer>>,
-    /// Looks out for an append that takes long; none where the log is only read.
-    lookout: Option<Lookout>,
+    writer: Option<(tokio::sync::Mutex<Writer>, Lookout)>,
     packer: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     torn_bytes: u64,
@@ -174,16 +172,7 @@ impl FileLedger {
 
         if shared.disk.is_read_only() {
             let (torn_bytes, lock) = (opened.torn_bytes, Some(lock));
-            return Ok(Self {
-                shared,
-                moved,
-                writer: None,
-                lookout: None,
-                packer: None,
-                stop,
-                torn_bytes,
-                _lock: lock,
-            });
+            return Ok(Self { shared, moved, writer: None, packer: None, stop, torn_bytes, _lock: lock });
         }
         let writer = Writer::new(Arc::clone(&shared), last, opened, segment_bytes, packer);
         let packing = (Arc::clone(&shared), Arc::clone(&stop));
@@ -195,8 +184,7 @@ impl FileLedger {
         Ok(Self {
             shared,
             moved,
-            writer: Some(tokio::sync::Mutex::new(writer)),
-            lookout: Some(Lookout::begin()?),
+            writer: Some((tokio::sync::Mutex::new(writer), Lookout::begin()?)),
             packer: Some(packer),
             stop,
             torn_bytes: 0,
@@ -207,7 +195,7 @@ impl FileLedger {
     /// Lets `work` write where the caller stands: waking another thread and being woken by it took a tenth of an append.
     /// Once it has begun nothing can interrupt it, whoever goes away.
     async fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, AppendError>) -> Result<T, AppendError> {
-        let (Some(writer), Some(lookout)) = (&self.writer, &self.lookout) else {
+        let Some((writer, lookout)) = &self.writer else {
             return Err(AppendError::Unavailable("the log was opened to be read only".into()));
         };
         let mut writer = writer.lock().await;
